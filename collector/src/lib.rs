@@ -1,1 +1,22 @@
-//! .
+//! Reads the ledgers of all traced processes and says what is wrong.
+//!
+//! The folders are the pipeline:
+//!
+//! ```text
+//! source ─▶ state ─▶ detect ─▶ present
+//!    └────▶ store ──┘            ▲
+//! process (who, role, end) ──────┤
+//! symbol (stacks, sites) ────────┘
+//! ```
+//!
+//! `state` and `detect` know no file, no clock and no text; `present` turns what they hold into
+//! one structure that the command, the JSON and later views all show.
+
+pub mod detect;
+pub mod ledger;
+pub mod present;
+pub mod process;
+pub mod source;
+pub mod state;
+pub mod store;
+pub mod symbol;

@@ -1,0 +1,1 @@
+//! Detectors: small pure types over the history of the totals.

@@ -1,0 +1,1 @@
+//! Views: pure functions from what is known to one serialisable report, and its text.

@@ -1,0 +1,1 @@
+//! Who a process is: role, redacted command line, how it ended.

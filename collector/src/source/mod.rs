@@ -1,0 +1,1 @@
+//! Reading what traced processes write: ring files, found and drained with `pread`.

@@ -1,0 +1,1 @@
+//! What a process holds: the segment map, advanced only by `apply`.

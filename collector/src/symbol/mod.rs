@@ -1,0 +1,1 @@
+//! Names for stacks, outside the traced process.
