@@ -2,7 +2,10 @@
 //!
 //! The *folder of rings* lies on tmpfs, private to the user: `$MEMTRACE_DIR`, else
 //! `/dev/shm/memtrace-UID`. In it `control` (see [`crate::control`]) and one `<instance>.ring` per
-//! process image; `memtrace run` gives its job a subfolder `run-*` of it.
+//! process image; `memtrace run` gives its job a subfolder `run-*` of it. A process that cannot
+//! record leaves an empty `<instance>-<pid>-<start ticks>-<pid namespace>-<reason>.off` instead: all
+//! it says is in the name (numbers in decimal, as in the header's words), because a full file system
+//! still takes names when it takes no bytes.
 //!
 //! A *trace folder* is what `memtrace run` leaves behind. `tail.bin` is the drained slots as they
 //! are, of all processes, in the order they were drained. A *source* slot says whose the slots
@@ -18,6 +21,8 @@ use crate::{layout::SLOT_WORDS, record::PAYLOAD_WORDS, ring::check};
 
 /// Ending of a process's file in the folder of rings; its stem is the instance in 32 hex digits.
 pub const RING_SUFFIX: &str = ".ring";
+/// Ending of what a process leaves that could not record.
+pub const OFF_SUFFIX: &str = ".off";
 /// First part of the name of a job's subfolder.
 pub const RUN_PREFIX: &str = "run-";
 /// Drained slots.
@@ -26,6 +31,46 @@ pub const TAIL: &str = "tail.bin";
 pub const SOURCE: u64 = u64::MAX;
 /// `word 0` of a gap slot.
 pub const GAP: u64 = u64::MAX - 2;
+
+/// Who could not record, and why: what the name of an `.off` file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Off {
+    /// The instance it would have had.
+    pub instance: [u64; 2],
+    /// As [`crate::header::PID`].
+    pub pid: u64,
+    /// As [`crate::header::START_TICKS`].
+    pub start_ticks: u64,
+    /// As [`crate::header::PID_NAMESPACE`].
+    pub pid_namespace: u64,
+    /// Number of a [`crate::header::Reason`].
+    pub reason: u64,
+}
+
+impl core::fmt::Display for Off {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { instance: [a, b], pid, start_ticks, pid_namespace, reason } = self;
+        write!(f, "{a:016x}{b:016x}-{pid}-{start_ticks}-{pid_namespace}-{reason}{OFF_SUFFIX}")
+    }
+}
+
+impl Off {
+    /// Reads the name of an `.off` file; `None` if it is not one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.strip_suffix(OFF_SUFFIX)?.split('-');
+        let (a, b) = parts.next().filter(|hex| hex.len() == 32)?.split_at_checked(16)?;
+        let instance = [u64::from_str_radix(a, 16).ok()?, u64::from_str_radix(b, 16).ok()?];
+        let mut number = || parts.next()?.parse().ok();
+        Some(Self {
+            instance,
+            pid: number()?,
+            start_ticks: number()?,
+            pid_namespace: number()?,
+            reason: number()?,
+        })
+    }
+}
 
 const fn frame(tag: u64, payload: [u64; PAYLOAD_WORDS], sum: u64) -> [u64; SLOT_WORDS] {
     let [a, b, c, d, e, f] = payload;
@@ -75,5 +120,20 @@ pub fn special(slot: &[u64; SLOT_WORDS]) -> Option<Special> {
         SOURCE => Some(Special::Source { instance: [a, b], salt: c }),
         GAP => Some(Special::Gap { lost: a }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn an_off_file_says_all_in_its_name() {
+        let off =
+            Off { instance: [1, u64::MAX], pid: 7, start_ticks: 8, pid_namespace: 9, reason: 3 };
+        assert_eq!(Off::parse(&off.to_string()), Some(off));
+        assert_eq!(Off::parse("00-1-2-3-4.off"), None);
+        assert_eq!(Off::parse(&off.to_string().replace("-3.off", ".off")), None);
     }
 }

@@ -49,6 +49,12 @@ pub const ARENA_NEXT: usize = 112;
 /// Modules recorded so far.
 pub const MODULES_NEXT: usize = 120;
 
+/// The salt of the checks in the ring of `instance` (see [`crate::ring`]).
+#[must_use]
+pub const fn salt(instance: [u64; 2]) -> u64 {
+    crate::mix(instance[0] ^ crate::mix(instance[1]))
+}
+
 /// What a process's ledger is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
