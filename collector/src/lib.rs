@@ -14,6 +14,7 @@
 
 pub mod detect;
 pub mod ledger;
+pub mod nvml;
 pub mod present;
 pub mod process;
 pub mod source;

@@ -1,1 +1,78 @@
-//! Who a process is: role, redacted command line, how it ended.
+//! Who a process is, and everything that is known about it: what `source` and `store` build and
+//! what `present` shows.
+
+use crate::{
+    ledger::{End, Gauges, Health, Identity, Live, Tables},
+    nvml::Reading,
+};
+
+/// Everything that is known about one process that recorded.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// Who it says it is.
+    pub identity: Identity,
+    /// What its ledger was doing at the end, and what that lost.
+    pub health: Health,
+    /// Its devices, by ordinal; only those it ever touched.
+    pub gauges: Vec<Gauges>,
+    /// How it ended, or that it has not.
+    pub end: End,
+    /// What it is in the job; `None` where nothing says.
+    pub role: Option<String>,
+    /// Its command line with secrets blotted out, quoted as a shell would need it.
+    pub command: String,
+    /// What stack ids mean.
+    pub tables: Tables,
+    /// What it holds, or held when it died: the live table, which is exact whatever was lost of the
+    /// timeline. Entries with `freeing` were being given back.
+    pub live: Vec<Live>,
+    /// What was lost of its timeline on the way here.
+    pub losses: Losses,
+    /// Sentences about it that a reader of the report must know.
+    pub warnings: Vec<String>,
+}
+
+/// What a process's timeline lacks. The live set lacks nothing for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Slots overwritten before they were read.
+    pub overwritten: u64,
+    /// Slots that did not hold what their check says.
+    pub damaged: u64,
+    /// Slots of a kind this version does not know.
+    pub unknown: u64,
+    /// `CLOCK_REALTIME` ns since when block events were not stored for want of room.
+    pub blocks_unstored_since: Option<u64>,
+}
+
+/// A process of the job that never used CUDA.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Bystander {
+    /// Process id.
+    pub pid: u32,
+    /// Start time, clock ticks since boot.
+    pub start_ticks: u64,
+    /// `CLOCK_REALTIME` of the start, ns.
+    pub started_realtime: u64,
+    /// Command line with secrets blotted out.
+    pub command: String,
+    /// What it is in the job.
+    pub role: Option<String>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// All processes of one job, or all of one user.
+#[derive(Clone, Debug, Default)]
+pub struct Job {
+    /// `CLOCK_REALTIME` of the newest thing known, ns.
+    pub as_of: u64,
+    /// Processes that recorded, by start.
+    pub processes: Vec<Process>,
+    /// Processes of the job that never used CUDA; known only where `memtrace run` started the job.
+    pub bystanders: Vec<Bystander>,
+    /// What NVML said, oldest first.
+    pub readings: Vec<Reading>,
+    /// Sentences about the job: files that could not be read, rings removed, room that was short.
+    pub notes: Vec<String>,
+}
