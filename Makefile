@@ -1,0 +1,51 @@
+# memtrace: what one needs to type.
+#   make build   the command and its two libraries, in target/release
+#   make demo    a vision-language job on a virtual GPU, and the report about it
+#   make test    everything CI checks
+#   make bench   what tracing costs
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+# Where cargo builds; target/release below it is where the command and its libraries belong.
+target := $(or $(CARGO_TARGET_DIR),target)
+release := $(target)/release
+
+.PHONY: build demo test bench lint unit preload-check virtual-gpu environment gpu-tests e2e
+
+build:
+	cargo build --quiet --release --package memtrace-cli
+	cargo build --quiet --profile preload --package memtrace-shim --package memtrace-core
+	install -m 755 $(target)/preload/libmemtrace.so $(target)/preload/libmemtrace_core.so $(release)/
+
+virtual-gpu:
+	tests/virtual-gpu/build
+
+environment: virtual-gpu
+	tests/env/setup
+
+demo: build environment
+	$(release)/memtrace demo --python tests/env/vpython
+
+test: lint unit build preload-check environment gpu-tests e2e
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --exclude memtrace-shim --exclude memtrace-core --all-targets -- -D warnings
+	cargo clippy --quiet --profile preload --package memtrace-shim --package memtrace-core -- -D warnings
+
+unit:
+	cargo test --quiet
+
+preload-check: build
+	interposer/check $(release)
+
+gpu-tests: environment
+	tests/virtual-gpu/test
+
+e2e: build environment
+	MEMTRACE=$(abspath $(release))/memtrace target/vgpu/venv/bin/python -m pytest -q -p no:cacheprovider tests/e2e
+
+bench: build environment
+	MEMTRACE=$(abspath $(release))/memtrace tests/bench/run
