@@ -1,1 +1,3 @@
 //! Names for stacks, outside the traced process.
+
+pub mod lines;
