@@ -1,0 +1,70 @@
+//! Which process is it, and does it still live? Process ids are reused, so a process is its id
+//! and its start time together.
+
+/// A process, for as long as the machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessKey {
+    pub pid: u32,
+    /// Clock ticks after boot, field 22 of `/proc/PID/stat`.
+    pub start: u64,
+}
+
+impl ProcessKey {
+    /// The calling process.
+    pub fn own() -> Self {
+        let pid = std::process::id();
+        Self { pid, start: stat(pid).map_or(0, |(_, start)| start) }
+    }
+
+    /// False once the process has ended, even if its parent has not waited for it yet: a zombie
+    /// holds no memory.
+    pub fn is_alive(self) -> bool {
+        stat(self.pid).is_some_and(|(state, start)| {
+            start == self.start && !matches!(state, b'Z' | b'X' | b'x')
+        })
+    }
+}
+
+/// State letter and start time of a process.
+fn stat(pid: u32) -> Option<(u8, u64)> {
+    parse_stat(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The second field is the command in brackets and may itself hold brackets and blanks, so the
+/// fields are counted from the last closing one.
+fn parse_stat(text: &[u8]) -> Option<(u8, u64)> {
+    let after = text.iter().rposition(|&byte| byte == b')')? + 1;
+    let mut fields = std::str::from_utf8(text.get(after..)?).ok()?.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let start = fields.nth(18)?.parse().ok()?;
+    Some((state, start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_survives_a_command_with_brackets_and_blanks() {
+        let line = b"12 (a) S (b) Z 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20";
+        assert_eq!(parse_stat(line), Some((b'Z', 777)));
+    }
+
+    #[test]
+    fn the_calling_process_lives_and_an_impossible_one_does_not() {
+        let own = ProcessKey::own();
+        assert!(own.is_alive());
+        assert!(!ProcessKey { start: own.start + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_zombie_is_dead() {
+        let mut child = std::process::Command::new("true").spawn().expect("spawn");
+        let key = ProcessKey { pid: child.id(), start: stat(child.id()).expect("stat").1 };
+        while matches!(stat(child.id()), Some((state, _)) if state != b'Z') {
+            std::thread::yield_now();
+        }
+        assert!(!key.is_alive());
+        child.wait().expect("wait");
+    }
+}
