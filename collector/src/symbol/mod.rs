@@ -1,3 +1,5 @@
 //! Names for stacks, outside the traced process.
 
 pub mod lines;
+pub mod modules;
+pub mod owner;

@@ -1,0 +1,76 @@
+//! Whose memory it is: the library that asked the driver for it.
+
+use wire::trie::FrameKind;
+
+use super::modules::{Modules, file_name};
+
+/// Owner of what PyTorch's caching allocator took.
+pub const TORCH: &str = "torch";
+
+/// The library every one of PyTorch's device allocators lives in.
+const TORCH_ALLOCATOR: &str = "libc10_cuda.so";
+/// Libraries that only pass a request on.
+const PASSING_ON: [&str; 3] = ["libcuda.so", "libcudart", "libmemtrace"];
+
+/// The owner of what was taken through `frames` (innermost first, as [`Tables::frames`] gives
+/// them): [`TORCH`] if the stack passes through PyTorch's allocator, else the file name of the
+/// innermost library that does not merely pass requests on. `None` where no frame tells: the
+/// program itself is then the best answer.
+///
+/// [`Tables::frames`]: crate::ledger::Tables::frames
+#[must_use]
+pub fn owner<'a>(modules: &Modules<'a>, frames: &[(FrameKind, u64)]) -> Option<&'a str> {
+    let mut first = None;
+    for (kind, address) in frames {
+        let FrameKind::Native = kind else { continue };
+        let Some(module) = modules.caller(*address) else { continue };
+        let name = file_name(&module.path);
+        if name == TORCH_ALLOCATOR {
+            return Some(TORCH);
+        }
+        if first.is_none() && !PASSING_ON.iter().any(|prefix| name.starts_with(prefix)) {
+            first = Some(name);
+        }
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Module;
+
+    const LIBRARIES: [&str; 5] =
+        ["libcuda.so.1", "libcudart.so.13", "libnccl.so.2", "libc10_cuda.so", "libtorch_cpu.so"];
+
+    /// The owner of a stack through these libraries, innermost first; library `i` lies at `i * 16`.
+    fn owner_of(stack: &[u64]) -> Option<String> {
+        let recorded: Vec<Module> = (0..)
+            .zip(LIBRARIES)
+            .map(|(i, name)| Module {
+                start: i * 16,
+                end: (i + 1) * 16,
+                offset: 0,
+                path: format!("/usr/lib/{name}"),
+                inode: 1,
+            })
+            .collect();
+        let frames: Vec<_> = stack.iter().map(|i| (FrameKind::Native, i * 16 + 8)).collect();
+        owner(&Modules::new(&recorded), &frames).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_stack_through_the_torch_allocator_is_torch_s_wherever_it_passes() {
+        assert_eq!(owner_of(&[0, 1, 2, 4, 3]).as_deref(), Some(TORCH));
+    }
+
+    #[test]
+    fn else_it_is_the_first_library_that_does_not_merely_pass_on() {
+        assert_eq!(owner_of(&[0, 1, 2, 4]).as_deref(), Some("libnccl.so.2"));
+    }
+
+    #[test]
+    fn frames_outside_every_mapping_name_nobody() {
+        assert_eq!(owner_of(&[0, 99]), None);
+    }
+}
