@@ -224,6 +224,12 @@ impl Driver {
         // SAFETY: the same.
         let get_proc_address =
             unsafe { std::mem::transmute::<*mut c_void, GetProcAddress>(get_proc_address) };
+        // The real runtime's first two questions: none, and the function it is asking. A hook must survive the one and
+        // wrap the answer to the other, by which everything else is found.
+        look_up(get_proc_address, c"".as_ptr(), 0);
+        let again = look_up(get_proc_address, c"cuGetProcAddress".as_ptr(), 12_000);
+        // SAFETY: the driver promises this signature as of version 12000.
+        let get_proc_address = unsafe { std::mem::transmute::<*mut c_void, GetProcAddress>(again) };
         let driver = Self::resolve(get_proc_address, get_version);
         // SAFETY: no pointers.
         unsafe { driver.cuInit(0) }?;

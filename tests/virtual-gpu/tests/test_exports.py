@@ -1,0 +1,47 @@
+"""What the wheels import from CUDA is there, under its version, and written by hand: a stub would answer "not supported"."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+LIBRARIES = [
+    *Path(torch.__file__).parent.joinpath("lib").glob("*.so"),
+    *Path(torch.__file__).parent.glob("*.so"),
+]
+
+
+def symbols(library, *options):
+    """(kind, name@version) of each dynamic symbol."""
+    out = subprocess.run(["nm", "-D", *options, library], stdout=subprocess.PIPE, text=True, check=True).stdout
+    for line in out.splitlines():
+        *_, kind, name = line.split()
+        yield kind, name.replace("@@", "@")
+
+
+def imported(soname):
+    return {
+        name
+        for library in LIBRARIES
+        for _, name in symbols(library, "--undefined-only")
+        if name.endswith("@" + soname)
+    }
+
+
+def loaded(soname):
+    """The library of this name that this process runs on."""
+    paths = {line.split()[-1] for line in open("/proc/self/maps") if line.rstrip().endswith("/" + soname)}
+    assert len(paths) == 1, f"{soname}: {paths}"
+    return paths.pop()
+
+
+@pytest.mark.parametrize("soname, kinds", [("libcudart.so.13", "T"), ("libcublas.so.13", "TW"), ("libcublasLt.so.13", "TW")])
+def test_every_import_is_answered(soname, kinds):
+    path = loaded(soname)
+    assert os.path.realpath(path) == os.path.realpath(Path(os.environ["LD_LIBRARY_PATH"].split(":")[0]) / soname)
+    wanted = imported(soname)
+    answered = {name for kind, name in symbols(path, "--defined-only") if kind in kinds}
+    assert wanted, "nothing is imported under this version: is this the library torch was built for?"
+    assert not wanted - answered
