@@ -187,6 +187,26 @@ impl Tables {
     }
 }
 
+impl Identity {
+    /// `CLOCK_REALTIME` of a moment of this process's `CLOCK_MONOTONIC`, both ns.
+    #[must_use]
+    pub const fn realtime(&self, monotonic: u64) -> u64 {
+        monotonic.wrapping_sub(self.started_monotonic).wrapping_add(self.started_realtime)
+    }
+}
+
+/// Text from a traced process, fit to be shown: bytes that are not UTF-8 are replaced, and so are
+/// control characters, which could take over a terminal.
+#[must_use]
+pub fn clean(bytes: &[u8]) -> String {
+    let fit = |c: char| match c {
+        '\n' | '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    String::from_utf8_lossy(bytes).chars().map(fit).collect()
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {

@@ -11,6 +11,7 @@
 //!
 //! `state` and `detect` know no file, no clock and no text; `present` turns what they hold into
 //! one structure that the command, the JSON and later views all show.
+#![deny(unsafe_code)]
 
 pub mod detect;
 pub mod ledger;
@@ -21,3 +22,4 @@ pub mod source;
 pub mod state;
 pub mod store;
 pub mod symbol;
+mod sys;

@@ -37,6 +37,9 @@ pub struct Process {
 pub struct Losses {
     /// Slots overwritten before they were read.
     pub overwritten: u64,
+    /// Slots that were claimed and never finished: dropped by their writer, or its last when it was
+    /// killed.
+    pub unfinished: u64,
     /// Slots that did not hold what their check says.
     pub damaged: u64,
     /// Slots of a kind this version does not know.
