@@ -12,7 +12,7 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 release := $(target)/release
 
-.PHONY: build demo test bench lint unit preload-check virtual-gpu environment gpu-tests e2e
+.PHONY: build demo test bench lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu
 
 build:
 	cargo build --quiet --release --package memtrace-cli
@@ -28,7 +28,7 @@ environment: virtual-gpu
 demo: build environment
 	$(release)/memtrace demo --python tests/env/vpython
 
-test: lint unit build preload-check environment gpu-tests e2e
+test: lint unit build preload-check environment gpu-tests e2e real-gpu
 
 lint:
 	cargo fmt --all --check
@@ -49,3 +49,7 @@ e2e: build environment
 
 bench: build environment
 	MEMTRACE=$(abspath $(release))/memtrace tests/bench/run
+
+# Skipped, with the reason, where there is no GPU.
+real-gpu: build
+	MEMTRACE=$(abspath $(release))/memtrace tests/gpu/run

@@ -19,7 +19,7 @@ import torch
 
 RESTS = 20
 ACTIONS_BETWEEN_RESTS = 25
-DEVICES = 2
+DEVICES = min(2, torch.cuda.device_count())
 
 
 def ask():
