@@ -3,8 +3,6 @@
 import pytest
 import torch
 
-from machine import MIB
-
 
 def model():
     return torch.nn.Sequential(torch.nn.Linear(1024, 2048), torch.nn.GELU(), torch.nn.Linear(2048, 1024)).cuda()
@@ -13,18 +11,28 @@ def model():
 @pytest.mark.parametrize("fused", [False, True])
 def test_adam_keeps_two_states_per_parameter(fused):
     net = model()
-    parameters = sum(parameter.numel() * 4 for parameter in net.parameters())
-    optimizer = torch.optim.Adam(net.parameters(), fused=fused)
+    parameters = list(net.parameters())
+    optimizer = torch.optim.Adam(parameters, fused=fused)
+    net(torch.zeros(64, 1024, device="cuda")).square().mean().backward()
+    before = torch.cuda.memory_allocated()
+    optimizer.step()
+    # Two moments of each parameter's size; the fused kind keeps its step counters on the device too.
+    moments = 2 * sum(parameter.numel() * 4 for parameter in parameters)
+    counters = 512 * len(parameters) if fused else 0
+    assert torch.cuda.memory_allocated() - before == moments + counters
+
+
+def test_gradients_live_until_they_are_dropped():
+    net = model()
     before = torch.cuda.memory_allocated()
     for _ in range(3):
-        optimizer.zero_grad(set_to_none=True)
+        net.zero_grad(set_to_none=True)
         net(torch.zeros(64, 1024, device="cuda")).square().mean().backward()
-        optimizer.step()
     gradients = sum(parameter.grad.numel() * 4 for parameter in net.parameters())
-    states = torch.cuda.memory_allocated() - before - gradients
-    assert gradients == parameters
-    # Beside the two moments: cuBLAS' workspace and a step counter for each parameter.
-    assert 2 * parameters <= states < 2 * parameters + 64 * MIB
+    assert torch.cuda.memory_allocated() - before >= gradients
+    held = torch.cuda.memory_allocated()
+    net.zero_grad(set_to_none=True)
+    assert held - torch.cuda.memory_allocated() == gradients
 
 
 def test_lower_precision_and_attention_run():
