@@ -1,5 +1,9 @@
 //! Names for stacks, outside the traced process.
 
+pub mod hash;
 pub mod lines;
 pub mod modules;
+pub mod native;
 pub mod owner;
+pub mod place;
+pub mod site;
