@@ -1,9 +1,60 @@
 //! The system calls that `std` does not offer. The only unsafe code of the collector.
 #![allow(unsafe_code)]
 
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::ledger::End;
+
 /// The effective user id.
 #[must_use]
 pub fn user() -> u32 {
     // SAFETY: has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// A descriptor of the process `pid`; `None` if it is gone or the kernel has none to give.
+#[must_use]
+pub fn pidfd_open(pid: u32) -> Option<OwnedFd> {
+    // SAFETY: takes two integers and touches no memory of ours.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = i32::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+    // SAFETY: a descriptor that the kernel has just given to nobody but us.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `struct pidfd_info` of the kernel as it first was; a longer one is filled as far as this.
+#[repr(C)]
+#[derive(Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup: u64,
+    /// pid, tgid, ppid, and eight user and group ids.
+    ids: [u32; 11],
+    exit_code: i32,
+}
+
+const PIDFD_INFO_EXIT: u64 = 1 << 3;
+/// `_IOWR(0xff, 11, struct pidfd_info)`.
+const PIDFD_GET_INFO: libc::c_ulong = 0xc000_ff0b | (size_of::<PidfdInfo>() as libc::c_ulong) << 16;
+const _: () = assert!(size_of::<PidfdInfo>() == 64);
+
+/// The wait status of a process that was reaped, from the descriptor that was opened while it
+/// lived; `None` before that, and on kernels before 6.15.
+#[must_use]
+pub fn pidfd_exit_status(pidfd: &OwnedFd) -> Option<i32> {
+    let mut info = PidfdInfo { mask: PIDFD_INFO_EXIT, ..PidfdInfo::default() };
+    let info_at: *mut PidfdInfo = &mut info;
+    // SAFETY: `info` is as long as the request says and lives across the call.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, info_at) };
+    (result == 0 && info.mask & PIDFD_INFO_EXIT != 0).then_some(info.exit_code)
+}
+
+/// What a wait status says.
+#[must_use]
+pub fn end_of_status(status: i32) -> End {
+    if libc::WIFSIGNALED(status) {
+        End::Killed(libc::WTERMSIG(status))
+    } else {
+        End::Exited(Some(libc::WEXITSTATUS(status)))
+    }
 }

@@ -1,6 +1,11 @@
 //! Who a process is, and everything that is known about it: what `source` and `store` build and
 //! what `present` shows.
 
+pub mod end;
+pub mod proc_fs;
+pub mod redact;
+pub mod role;
+
 use crate::{
     ledger::{End, Gauges, Health, Identity, Live, Tables},
     nvml::Reading,

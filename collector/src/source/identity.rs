@@ -10,7 +10,10 @@ use wire::{
 };
 
 use super::{Damage, RingFile};
-use crate::ledger::{Gauges, Health, Identity, clean};
+use crate::{
+    ledger::{Gauges, Health, Identity, clean},
+    process::proc_fs,
+};
 
 impl RingFile {
     /// Who the file says wrote it.
@@ -20,8 +23,6 @@ impl RingFile {
     pub fn identity(&self) -> Result<Identity, Damage> {
         let header = self.words(0, HEADER_WORDS)?;
         let text = self.words(self.at().text, TEXT_WORDS)?;
-        let command = field(&text, text::COMMAND);
-        let command = command.strip_suffix(b"\0").unwrap_or(&command);
         Ok(Identity {
             instance: self.instance(),
             pid: header[header::PID] as u32,
@@ -29,7 +30,7 @@ impl RingFile {
             start_ticks: header[header::START_TICKS],
             started_monotonic: header[header::STARTED_MONOTONIC],
             started_realtime: header[header::STARTED_REALTIME],
-            command: command.split(|byte| *byte == 0).map(clean).collect(),
+            command: proc_fs::arguments(&field(&text, text::COMMAND)),
             executable: clean(&field(&text, text::EXECUTABLE)),
             environment: environment(&field(&text, text::ENVIRONMENT)),
             driver_version: header[header::DRIVER_VERSION] as u32,

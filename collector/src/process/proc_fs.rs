@@ -1,0 +1,138 @@
+//! What `/proc` says. Everything here may be gone the moment after it was read.
+
+use std::{fs, os::unix::fs::MetadataExt};
+
+use crate::ledger::{Identity, clean};
+
+/// The fields of `/proc/PID/stat` that are used here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// State letter.
+    pub state: char,
+    /// Parent.
+    pub parent: u32,
+    /// Start time, clock ticks since boot.
+    pub start_ticks: u64,
+    /// Wait status, for a zombie whose status we may see; else 0.
+    pub status: i32,
+}
+
+/// `/proc/PID/stat`.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces and parentheses: what counts begins after the last one.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3).copied();
+    Some(Stat {
+        state: field(3)?.chars().next()?,
+        parent: field(4)?.parse().ok()?,
+        start_ticks: field(22)?.parse().ok()?,
+        status: field(52).and_then(|status| status.parse().ok()).unwrap_or(0),
+    })
+}
+
+/// Whether the process with that pid and start time lives; a zombie does not.
+#[must_use]
+pub fn is_alive(pid: u32, start_ticks: u64) -> bool {
+    stat(pid).is_some_and(|s| s.start_ticks == start_ticks && !matches!(s.state, 'Z' | 'X'))
+}
+
+/// The wait status of a zombie nobody has reaped yet.
+#[must_use]
+pub fn zombie_status(pid: u32, start_ticks: u64) -> Option<i32> {
+    stat(pid).filter(|s| s.start_ticks == start_ticks && s.state == 'Z').map(|s| s.status)
+}
+
+/// Inode of our own pid namespace.
+#[must_use]
+pub fn own_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |metadata| metadata.ino())
+}
+
+/// All pids there are.
+#[must_use]
+pub fn pids() -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// The pid, in our namespace, of the process that says it is `identity`, if it is there.
+#[must_use]
+pub fn find(identity: &Identity) -> Option<u32> {
+    let same_start = |pid: u32| stat(pid).is_some_and(|s| s.start_ticks == identity.start_ticks);
+    if identity.pid_namespace == own_namespace() {
+        return Some(identity.pid).filter(|pid| same_start(*pid));
+    }
+    pids().into_iter().find(|pid| same_start(*pid) && innermost_pid(*pid) == Some(identity.pid))
+}
+
+/// The pid of a process in the innermost namespace it is in.
+fn innermost_pid(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_whitespace().last()?.parse().ok()
+}
+
+/// The arguments of a process, or the title it gave itself; empty for a zombie.
+#[must_use]
+pub fn command(pid: u32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    arguments(&bytes)
+}
+
+/// Arguments each ended by a NUL; a title is padded with NULs.
+#[must_use]
+pub fn arguments(bytes: &[u8]) -> Vec<String> {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if end == 0 {
+        return Vec::new();
+    }
+    bytes[..end].split(|byte| *byte == 0).map(clean).collect()
+}
+
+/// The pids of all descendants of `root`, `root` not among them.
+#[must_use]
+pub fn descendants(root: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> =
+        pids().into_iter().filter_map(|pid| Some((pid, stat(pid)?.parent))).collect();
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_found_by_pid_and_by_the_pid_of_its_namespace() {
+        let me = std::process::id();
+        let start = stat(me).unwrap().start_ticks;
+        assert!(is_alive(me, start) && !is_alive(me, start + 1));
+        assert_eq!(innermost_pid(me), Some(me));
+        assert!(pids().contains(&me));
+    }
+
+    #[test]
+    fn a_child_is_a_descendant_and_a_zombie_is_not_alive() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        assert!(descendants(std::process::id()).contains(&child.id()));
+        while stat(child.id()).unwrap().state != 'Z' {
+            std::thread::yield_now();
+        }
+        assert!(!is_alive(child.id(), stat(child.id()).unwrap().start_ticks));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_padded_title_is_one_argument() {
+        assert_eq!(arguments(b"sglang::detokenizer\0\0\0\0"), ["sglang::detokenizer"]);
+        assert_eq!(arguments(b"a\0\0b\0"), ["a", "", "b"]);
+        assert!(arguments(b"").is_empty());
+    }
+}
