@@ -1,1 +1,172 @@
 //! What a process holds: the segment map, advanced only by `apply`.
+//!
+//! ```text
+//!            ┌ spans         linear, managed, IPC imports: address ranges, an extent each
+//! Event ──▶  ├ vmm           handles (bytes), mappings (addresses), reservations
+//! apply      ├ pools         stream-ordered pools and what lies in them
+//!            ├ things        arrays, graph memory, pinned host memory: no device address
+//!            └ blocks        what PyTorch handed out
+//!                 └────▶ books: totals and live bytes per site, kept with every change
+//! ```
+//!
+//! Nothing here reads a file or a clock. The same events in, the same state out; and an event whose
+//! effect is there already changes nothing, because a live set and a ring are never read at the
+//! same instant: an `Alloc` replaces what was at its address, a free of something absent is
+//! ignored.
+
+mod apply;
+mod book;
+mod build;
+mod live;
+mod owner;
+mod piece;
+mod pool;
+mod range;
+mod segment;
+mod site;
+mod unit;
+mod vmm;
+
+pub use book::{Growth, Totals};
+pub use owner::{Allocator, Backend, Owned};
+pub use segment::{Block, Extent, Free, Kind, Segment};
+pub use site::{Peak, Site, Turnover, Use};
+
+use std::collections::{BTreeMap, HashMap};
+
+use wire::record::Class;
+
+use book::Books;
+use piece::Ending;
+use pool::Pools;
+use range::Ranges;
+use unit::Unit;
+use vmm::{HandleId, Vmm};
+
+/// A CUDA ordinal of the process, as records name it.
+pub type Device = u8;
+
+/// A live block of PyTorch's caching allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lent {
+    device: Device,
+    site: Site,
+    birth: u64,
+}
+
+/// Memory whose standing is open until the thread that took it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fresh {
+    thread: u32,
+    birth: u64,
+    of: FreshUnit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FreshUnit {
+    Span(u64),
+    Handle(HandleId),
+}
+
+/// What one process holds.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    spans: Ranges<Unit>,
+    vmm: Vmm,
+    pools: Pools,
+    things: BTreeMap<(Class, u64), Unit>,
+    blocks: Ranges<Lent>,
+    books: Books,
+    fresh: Vec<Fresh>,
+    ending: Ending,
+    /// Time of the last event.
+    now: u64,
+}
+
+impl State {
+    /// The devices something was ever held on.
+    pub fn devices(&self) -> impl Iterator<Item = Device> {
+        self.books.accounts().keys().copied()
+    }
+
+    /// What is held on a device.
+    #[must_use]
+    pub fn totals(&self, device: Device) -> Totals {
+        self.books.get(device).map(|account| account.totals).unwrap_or_default()
+    }
+
+    /// Pinned host memory, bytes.
+    #[must_use]
+    pub fn pinned(&self) -> u64 {
+        self.books.pinned
+    }
+
+    /// Time of the last event, ns of `CLOCK_MONOTONIC`; 0 before the first.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// What is live on a device by site: blocks, and direct memory as a whole.
+    #[must_use]
+    pub fn sites(&self, device: Device) -> BTreeMap<Site, Use> {
+        let mut sites =
+            self.books.get(device).map(|account| account.sites.live()).unwrap_or_default();
+        for unit in self.fresh_units().filter(|unit| unit.device == device) {
+            let used = sites.entry(unit.site).or_default();
+            used.bytes += unit.size;
+            used.blocks += 1;
+        }
+        sites
+    }
+
+    /// What one site has live on a device.
+    #[must_use]
+    pub fn site(&self, device: Device, site: Site) -> Use {
+        self.books.get(device).map(|account| account.sites.live_of(site)).unwrap_or_default()
+    }
+
+    /// The greatest sum of live bytes a device ever had, and when.
+    #[must_use]
+    pub fn peak(&self, device: Device) -> Peak {
+        let Some(account) = self.books.get(device) else { return Peak::default() };
+        let mut peak = account.sites.peak();
+        peak.rise(account.sites.total() + self.fresh_bytes(device), self.now);
+        peak
+    }
+
+    /// What was live at that peak, by site.
+    #[must_use]
+    pub fn sites_at_peak(&self, device: Device) -> BTreeMap<Site, Use> {
+        let Some(account) = self.books.get(device) else { return BTreeMap::new() };
+        if account.sites.total() + self.fresh_bytes(device) > account.sites.peak().bytes {
+            return self.sites(device);
+        }
+        account.sites.at_peak()
+    }
+
+    /// Blocks that came and went on a device since this was asked last, by site.
+    pub fn take_turnover(&mut self, device: Device) -> HashMap<Site, Turnover> {
+        self.books.account(device).sites.take_turnover()
+    }
+
+    /// Memory the last event showed to be PyTorch's allocator's.
+    #[must_use]
+    pub fn grown(&self) -> &[Growth] {
+        &self.books.grown
+    }
+
+    fn fresh_units(&self) -> impl Iterator<Item = &Unit> {
+        self.fresh.iter().filter_map(|fresh| {
+            let unit = match fresh.of {
+                FreshUnit::Span(start) => self.spans.at(start).map(|span| &span.value),
+                FreshUnit::Handle(id) => self.vmm.handles().get(&id).map(|handle| &handle.unit),
+            };
+            unit.filter(|unit| unit.birth == fresh.birth && unit.is_fresh())
+        })
+    }
+
+    fn fresh_bytes(&self, device: Device) -> u64 {
+        self.fresh_units().filter(|unit| unit.device == device).map(|unit| unit.size).sum()
+    }
+}

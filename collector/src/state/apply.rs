@@ -1,0 +1,241 @@
+//! One event and what it changes.
+
+use wire::record::{Class, FLAG_PRIVATE, Record, Verb};
+
+use super::{
+    Fresh, FreshUnit, Lent, Site, State,
+    piece::Piece,
+    pool::{Pool, PoolBlock},
+    unit::{Standing, Unit, has_addresses},
+};
+use crate::ledger::Event;
+
+/// PyTorch reports a block within microseconds of taking the memory it lies in; mapping hundreds of
+/// handles first can take longer. Memory without a block after this long, ns, is direct.
+const FRESH_FOR: u64 = 1_000_000_000;
+
+/// No device has so much memory. A larger size is damage, and is cut so that sums do not overflow.
+const MOST: u64 = (1 << 44) - 1;
+
+/// ns, cut to the microsecond the live table knows.
+pub(super) fn birth(time: u64) -> u64 {
+    time / 1000 * 1000
+}
+
+/// Bytes, cut to what can be.
+pub(super) fn bytes(size: u64) -> u64 {
+    size.min(MOST)
+}
+
+impl State {
+    /// Advances the state by one event.
+    pub fn apply(&mut self, event: &Event) {
+        let record = &event.record;
+        self.books.grown.clear();
+        self.now = self.now.max(record.time);
+        let block = record.class == Class::Block;
+        if !self.fresh.is_empty() && !(block && record.verb == Verb::Alloc) {
+            self.settle_fresh(record);
+        }
+        match (record.verb, record.class) {
+            (Verb::Alloc, _) => self.taken(record),
+            (Verb::FreeBegin, Class::Block) => self.block_back(record.address),
+            (Verb::FreeBegin, _) => {
+                let pieces = self.given_back(record.class, record.address, record.size);
+                self.ending.begin(record.class, record.address, pieces);
+            }
+            (Verb::FreeFailed, _) => self.put_back(record.class, record.address),
+            (Verb::Reading, Class::Pool) => {
+                let pool = Pool { reserve: 0, ..pool_of(record) };
+                self.pools.read(record.address, bytes(record.size), pool, &mut self.books);
+            }
+            (Verb::Reset, _) => self.reset(record),
+            _ => {}
+        }
+        if !self.fresh.is_empty() && block {
+            self.settle_fresh(record);
+        }
+        self.books.settle(record.time);
+    }
+
+    fn taken(&mut self, record: &Record) {
+        let (start, size) = (record.address, bytes(record.size));
+        let site = site_of(record);
+        let (device, birth) = (record.device, birth(record.time));
+        match record.class {
+            Class::Block => self.block_out(start, size, Lent { device, site, birth }),
+            Class::Linear | Class::Managed | Class::IpcImport => {
+                self.span(start, unit_of(record), record.tid);
+            }
+            Class::Array | Class::Graph | Class::Host => {
+                self.thing(start, unit_of(record));
+            }
+            Class::Handle | Class::ImportedHandle => {
+                let unit = unit_of(record);
+                let id = self.vmm.create(start, unit, 1, &mut self.books);
+                self.note_fresh(FreshUnit::Handle(id), record.tid, &unit);
+            }
+            Class::Mapping => {
+                let stand_in =
+                    Unit { class: Class::Handle, standing: Standing::Direct, ..unit_of(record) };
+                self.vmm.map(start, size, record.aux, stand_in, &mut self.books);
+            }
+            Class::Reservation => self.vmm.reserve(start, record.size, birth),
+            Class::Pool => self.pools.create(start, pool_of(record), &mut self.books),
+            Class::PoolBlock => {
+                let block = PoolBlock { pool: Some(record.aux), device, site, birth };
+                self.pools.take(start, size, block, &mut self.books);
+            }
+            Class::None => {}
+        }
+    }
+
+    /// Adds memory that has addresses of its own.
+    pub(super) fn span(&mut self, start: u64, mut unit: Unit, thread: u32) {
+        let known = self.spans.at(start).filter(|span| span.start == start);
+        if let Some(known) = known.filter(|span| span.value.birth == unit.birth) {
+            unit.standing = known.value.standing;
+        }
+        for gone in self.spans.insert(start, unit.size, unit) {
+            self.books.give_back(&gone.value);
+        }
+        self.books.take(&unit);
+        self.note_fresh(FreshUnit::Span(start), thread, &unit);
+    }
+
+    /// Adds memory without device addresses.
+    pub(super) fn thing(&mut self, handle: u64, unit: Unit) {
+        if let Some(gone) = self.things.insert((unit.class, handle), unit) {
+            self.books.give_back(&gone);
+        }
+        self.books.take(&unit);
+    }
+
+    /// Adds a block of PyTorch's.
+    pub(super) fn block_out(&mut self, start: u64, size: u64, block: Lent) {
+        for gone in self.blocks.insert(start, size, block) {
+            self.books.block_died(gone.value.device, gone.value.site, gone.size, false);
+        }
+        self.books.block_born(block.device, block.site, size, false);
+        match self.spans.at_mut(start) {
+            Some(span) => self.books.restand(&mut span.value, Standing::Allocator),
+            None => self.vmm.mark(start, size, &mut self.books),
+        }
+    }
+
+    fn block_back(&mut self, start: u64) {
+        if let Some(gone) = self.blocks.remove(start) {
+            self.books.block_died(gone.value.device, gone.value.site, gone.size, false);
+        }
+    }
+
+    fn given_back(&mut self, class: Class, address: u64, size: u64) -> Vec<Piece> {
+        let books = &mut self.books;
+        let unit = match class {
+            Class::Linear | Class::Managed | Class::IpcImport => {
+                self.spans.remove(address).map(|span| span.value)
+            }
+            Class::Array | Class::Graph | Class::Host => self.things.remove(&(class, address)),
+            Class::Handle | Class::ImportedHandle => return self.vmm.release(address, books),
+            Class::Mapping => return self.vmm.unmap(address, size, books),
+            Class::Reservation => return self.vmm.unreserve(address),
+            Class::Pool => return self.pools.destroy(address, books),
+            Class::PoolBlock => return self.pools.give_back(address, books),
+            Class::Block | Class::None => None,
+        };
+        unit.inspect(|unit| books.give_back(unit))
+            .map(|unit| Piece::Unit(address, unit))
+            .into_iter()
+            .collect()
+    }
+
+    fn put_back(&mut self, class: Class, address: u64) {
+        for piece in self.ending.failed(class, address) {
+            match piece {
+                Piece::Unit(at, unit) if has_addresses(class) => self.span(at, unit, 0),
+                Piece::Unit(at, unit) => self.thing(at, unit),
+                Piece::Pool(..) | Piece::PoolBlock(_) => {
+                    self.pools.put_back(&piece, &mut self.books)
+                }
+                _ => self.vmm.put_back(piece, &mut self.books),
+            }
+        }
+    }
+
+    /// A context ended. What lay in it is told apart only as far as records named contexts; the
+    /// live table knows exactly, so whoever drains resynchronises after it.
+    fn reset(&mut self, record: &Record) {
+        let inside = |unit: &Unit| match record.aux {
+            0 => unit.device == record.device,
+            context => unit.context == context,
+        };
+        let spans: Vec<u64> =
+            self.spans.iter().filter(|span| inside(&span.value)).map(|span| span.start).collect();
+        for gone in spans.into_iter().filter_map(|start| self.spans.remove(start)) {
+            self.books.give_back(&gone.value);
+        }
+        let books = &mut self.books;
+        self.things.retain(|_, unit| {
+            let ended = inside(unit);
+            if ended {
+                books.give_back(unit);
+            }
+            !ended
+        });
+    }
+
+    fn note_fresh(&mut self, of: FreshUnit, thread: u32, unit: &Unit) {
+        if unit.is_fresh() {
+            self.fresh.push(Fresh { thread, birth: unit.birth, of });
+        }
+    }
+
+    /// The thread of `record` went on, or time did: memory it took before is direct, if no block
+    /// came to lie in it. Creating and mapping handles is one step of PyTorch's.
+    fn settle_fresh(&mut self, record: &Record) {
+        let step = matches!(record.verb, Verb::Alloc | Verb::Failed)
+            && matches!(record.class, Class::Handle | Class::Mapping | Class::Reservation);
+        let fresh = std::mem::take(&mut self.fresh);
+        for one in fresh {
+            let old = record.time.saturating_sub(one.birth) > FRESH_FOR;
+            if !(old || one.thread == record.tid && !step) {
+                self.fresh.push(one);
+                continue;
+            }
+            let unit = match one.of {
+                FreshUnit::Span(start) => self.spans.get_mut(start),
+                FreshUnit::Handle(id) => self.vmm.unit_mut(id),
+            };
+            if let Some(unit) = unit.filter(|unit| unit.birth == one.birth && unit.is_fresh()) {
+                self.books.restand(unit, Standing::Direct);
+            }
+        }
+    }
+}
+
+fn site_of(record: &Record) -> Site {
+    Site { native: record.native, python: record.python }
+}
+
+fn unit_of(record: &Record) -> Unit {
+    Unit {
+        class: record.class,
+        device: record.device,
+        size: bytes(record.size),
+        site: site_of(record),
+        birth: birth(record.time),
+        private: record.flags & FLAG_PRIVATE != 0,
+        context: if record.class == Class::Host { 0 } else { record.aux },
+        standing: Standing::at_first(record.class),
+    }
+}
+
+fn pool_of(record: &Record) -> Pool {
+    Pool {
+        device: record.device,
+        site: site_of(record),
+        birth: birth(record.time),
+        reserve: bytes(record.size),
+        destroyed: false,
+    }
+}

@@ -1,0 +1,266 @@
+//! Virtual memory management: handles hold bytes, mappings give them addresses, reservations keep
+//! addresses together.
+//!
+//! A handle lives while the program has a reference or a mapping is left. When only mappings are
+//! left it has no name any more: the driver may give its value to a new handle. So handles have ids
+//! of our own here, and mappings point at those.
+//!
+//! ```text
+//! create h ─▶ {h, 1 reference} ─map─▶ {h, 1, 1 mapping} ─release─▶ {nameless, 0, 1} ─unmap─▶ gone
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{
+    book::Books,
+    piece::Piece,
+    range::{Ranges, Span},
+    unit::{Standing, Unit},
+};
+
+/// Our own name of a handle; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct HandleId(u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Handle {
+    pub unit: Unit,
+    /// The driver's value for it, while `references` is not 0.
+    pub name: u64,
+    pub references: u32,
+    pub mappings: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mapping {
+    pub handle: HandleId,
+    pub birth: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reservation {
+    pub birth: u64,
+    /// A block of PyTorch's ever lay in it.
+    pub holds_blocks: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Vmm {
+    handles: BTreeMap<HandleId, Handle>,
+    named: HashMap<u64, HandleId>,
+    mappings: Ranges<Mapping>,
+    reservations: Ranges<Reservation>,
+    next: u64,
+}
+
+impl Vmm {
+    pub fn handles(&self) -> &BTreeMap<HandleId, Handle> {
+        &self.handles
+    }
+
+    pub fn mappings(&self) -> &Ranges<Mapping> {
+        &self.mappings
+    }
+
+    pub fn reservations(&self) -> &Ranges<Reservation> {
+        &self.reservations
+    }
+
+    pub fn unit_mut(&mut self, id: HandleId) -> Option<&mut Unit> {
+        self.handles.get_mut(&id).map(|handle| &mut handle.unit)
+    }
+
+    /// A handle with the program's references to it; none for one that only mappings keep.
+    pub fn create(
+        &mut self,
+        name: u64,
+        unit: Unit,
+        references: u32,
+        books: &mut Books,
+    ) -> HandleId {
+        if references > 0
+            && let Some(id) = self.named.get(&name).copied()
+        {
+            if let Some(known) = self.handles.get_mut(&id)
+                && known.unit.birth == unit.birth
+            {
+                // The same event once more: what has been learned about the handle stays.
+                books.give_back(&known.unit);
+                known.unit = Unit { standing: known.unit.standing, ..unit };
+                books.take(&known.unit);
+                return id;
+            }
+            // Its release was missed.
+            self.named.remove(&name);
+            self.update(id, books, |handle| handle.references = 0);
+        }
+        let id = HandleId(self.next);
+        self.next += 1;
+        self.put(id, Handle { unit, name, references, mappings: 0 }, books);
+        id
+    }
+
+    fn put(&mut self, id: HandleId, handle: Handle, books: &mut Books) {
+        books.take(&handle.unit);
+        if handle.references > 0 {
+            self.named.insert(handle.name, id);
+        }
+        self.handles.insert(id, handle);
+    }
+
+    /// Changes a handle, and takes it out if nothing keeps it then.
+    fn update(
+        &mut self,
+        id: HandleId,
+        books: &mut Books,
+        change: impl FnOnce(&mut Handle),
+    ) -> Option<Handle> {
+        let handle = self.handles.get_mut(&id)?;
+        change(handle);
+        let handle = *handle;
+        if handle.references == 0 && self.named.get(&handle.name) == Some(&id) {
+            self.named.remove(&handle.name);
+        }
+        if handle.references > 0 || handle.mappings > 0 {
+            return None;
+        }
+        books.give_back(&handle.unit);
+        self.handles.remove(&id)
+    }
+
+    /// The program gives back one reference.
+    pub fn release(&mut self, name: u64, books: &mut Books) -> Vec<Piece> {
+        let Some(id) = self.named.get(&name).copied() else { return Vec::new() };
+        let ended = self.update(id, books, |handle| handle.references -= 1);
+        let ended = ended.map(|handle| Piece::Handle(id, handle));
+        ended.into_iter().chain([Piece::Reference(id, name)]).collect()
+    }
+
+    /// Maps the handle called `name`; `stand_in` describes the memory should nobody know it.
+    pub fn map(&mut self, start: u64, size: u64, name: u64, stand_in: Unit, books: &mut Books) {
+        let birth = stand_in.birth;
+        let known = self.mappings.at(start);
+        if known.is_some_and(|at| (at.start, at.size, at.value.birth) == (start, size, birth)) {
+            return;
+        }
+        let id = match self.named.get(&name) {
+            Some(id) => *id,
+            None => self.create(0, stand_in, 0, books),
+        };
+        self.map_handle(start, size, Mapping { handle: id, birth }, books);
+    }
+
+    /// Maps a handle known by our own id.
+    pub fn map_handle(&mut self, start: u64, size: u64, mapping: Mapping, books: &mut Books) {
+        // Before the old mappings go: one of them may be all that keeps the handle.
+        self.update(mapping.handle, books, |handle| handle.mappings += 1);
+        for gone in self.mappings.insert(start, size, mapping) {
+            self.unlink(&gone, books);
+        }
+        if self.reservations.at(start).is_some_and(|around| around.value.holds_blocks) {
+            self.promote(mapping.handle, books);
+        }
+    }
+
+    fn unlink(&mut self, gone: &Span<Mapping>, books: &mut Books) -> Option<Handle> {
+        let less = |handle: &mut Handle| handle.mappings = handle.mappings.saturating_sub(1);
+        self.update(gone.value.handle, books, less)
+    }
+
+    /// Takes out the mappings that begin in `start..start + size`.
+    pub fn unmap(&mut self, start: u64, size: u64, books: &mut Books) -> Vec<Piece> {
+        let inside = self.mappings.over(start, size.max(1)).map(|span| span.start);
+        let inside: Vec<u64> = inside.filter(|at| *at >= start).collect();
+        let mut pieces = Vec::new();
+        for span in inside.into_iter().filter_map(|at| self.mappings.remove(at)).collect::<Vec<_>>()
+        {
+            let ended = self.unlink(&span, books);
+            pieces.extend(ended.map(|handle| Piece::Handle(span.value.handle, handle)));
+            pieces.push(Piece::Mapping(span));
+        }
+        pieces
+    }
+
+    pub fn reserve(&mut self, start: u64, size: u64, birth: u64) {
+        let known = self.reservations.at(start);
+        let again = known.filter(|at| at.start == start && at.value.birth == birth);
+        let holds_blocks = again.is_some_and(|at| at.value.holds_blocks);
+        self.reservations.insert(start, size, Reservation { birth, holds_blocks });
+    }
+
+    pub fn unreserve(&mut self, start: u64) -> Vec<Piece> {
+        self.reservations.remove(start).map(Piece::Reservation).into_iter().collect()
+    }
+
+    /// A block lies at `start..start + size`: the reservation around it, or without one the
+    /// mappings under it, belong to PyTorch's allocator.
+    pub fn mark(&mut self, start: u64, size: u64, books: &mut Books) {
+        let (start, size) = match self.reservations.at_mut(start) {
+            Some(around) if around.value.holds_blocks => return,
+            Some(around) => {
+                around.value.holds_blocks = true;
+                (around.start, around.size)
+            }
+            None => (start, size),
+        };
+        let under: Vec<HandleId> =
+            self.mappings.over(start, size).map(|span| span.value.handle).collect();
+        under.into_iter().for_each(|id| self.promote(id, books));
+    }
+
+    fn promote(&mut self, id: HandleId, books: &mut Books) {
+        if let Some(handle) = self.handles.get_mut(&id) {
+            books.restand(&mut handle.unit, Standing::Allocator);
+        }
+    }
+
+    /// Puts back what a free that failed had taken out.
+    pub fn put_back(&mut self, piece: Piece, books: &mut Books) {
+        match piece {
+            Piece::Handle(id, handle) => self.put(id, handle, books),
+            Piece::Mapping(span) => self.map_handle(span.start, span.size, span.value, books),
+            Piece::Reservation(span) => {
+                self.reservations.insert(span.start, span.size, span.value);
+            }
+            Piece::Reference(id, name) => {
+                self.named.insert(name, id);
+                self.update(id, books, |handle| {
+                    handle.references += 1;
+                    handle.name = name;
+                });
+            }
+            Piece::Unit(..) | Piece::PoolBlock(_) | Piece::Pool(..) => {}
+        }
+    }
+
+    /// Takes out handles that nothing keeps: what a damaged live set may hold.
+    pub fn drop_unkept(&mut self, books: &mut Books) {
+        let ids: Vec<HandleId> = self.handles.keys().copied().collect();
+        for id in ids {
+            self.update(id, books, |_| ());
+        }
+    }
+
+    /// Memory no block is known to lie in is direct.
+    pub fn settle_all(&mut self, books: &mut Books) {
+        for handle in self.handles.values_mut().filter(|handle| handle.unit.is_fresh()) {
+            books.restand(&mut handle.unit, Standing::Direct);
+        }
+    }
+
+    /// Carries over from `before` which memory PyTorch's allocator holds.
+    pub fn inherit(&mut self, before: &Self, books: &mut Books) {
+        for old in before.reservations.iter().filter(|old| old.value.holds_blocks) {
+            if self.reservations.at(old.start).is_some_and(|new| new.value.birth == old.value.birth)
+            {
+                self.mark(old.start, old.size, books);
+            }
+        }
+        for old in before.handles.values().filter(|old| old.unit.standing == Standing::Allocator) {
+            let same = |new: &Handle| new.name == old.name && new.unit.birth == old.unit.birth;
+            let ids: Vec<HandleId> =
+                self.handles.iter().filter(|(_, new)| same(new)).map(|(id, _)| *id).collect();
+            ids.into_iter().for_each(|id| self.promote(id, books));
+        }
+    }
+}
