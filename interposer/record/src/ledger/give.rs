@@ -1,0 +1,127 @@
+//! Something is given back: announced before the real call, settled after it.
+//!
+//! Both halves go through the entry that the first one found. A second look-up would be wrong:
+//! once the driver has freed an address, another thread may own it.
+
+use hook::event::{Event, NO_ENTRY};
+use wire::{
+    device::TORCH_RESERVED_PEAK,
+    header::Counter,
+    live::{Entry, FLAG_RELEASED, State},
+    record::{Class, Record, Verb},
+};
+
+use super::{Ledger, Now, gauges::is_reserved};
+
+const fn bit(class: Class) -> u32 {
+    1_u32.wrapping_shl(class as u32)
+}
+
+impl Ledger<'_> {
+    /// The real call is about to be made.
+    pub(super) fn giving_back(&self, now: Now, event: &mut Event) {
+        self.called();
+        event.entry = NO_ENTRY;
+        if event.classes & bit(Class::Mapping) != 0 {
+            self.unmapping(now, event);
+            return;
+        }
+        let wanted = |entry: &Entry| {
+            event.classes & bit(entry.class) != 0 && entry.flags & FLAG_RELEASED == 0
+        };
+        let Some((index, entry)) = self.live.find(event.address, State::Valid, wanted) else {
+            self.counters.count(Counter::UnknownFree);
+            return;
+        };
+        event.entry = index;
+        event.class = entry.class;
+        event.size = entry.size;
+        event.device = entry.device;
+        if !self.ends_with_this(&entry) {
+            return;
+        }
+        if self.live.shift(index, State::Valid, State::Freeing) {
+            self.begin_free(now, event, &entry);
+        } else {
+            // Somebody else gives the same thing back at this moment; it is theirs.
+            event.entry = NO_ENTRY;
+            self.counters.count(Counter::UnknownFree);
+        }
+    }
+
+    /// The real call returned.
+    pub(super) fn gave_back(&self, now: Now, event: &mut Event) {
+        if event.entry == NO_ENTRY {
+            return;
+        }
+        match event.class {
+            Class::Mapping => self.unmapped(now, event),
+            Class::Handle | Class::ImportedHandle => self.released(now, event),
+            _ => self.settle(now, event),
+        }
+    }
+
+    fn settle(&self, now: Now, event: &Event) {
+        if event.result != 0 {
+            self.failed_to_free(now, event, event.entry);
+        } else if let Some((_, entry)) = self.live.get(event.entry)
+            && self.live.shift(event.entry, State::Freeing, State::Tombstone)
+        {
+            self.count_given(now, &entry);
+        }
+    }
+
+    /// The entry is held as before.
+    pub(super) fn failed_to_free(&self, now: Now, event: &Event, index: u32) {
+        let Some((_, entry)) = self.live.get(index) else { return };
+        if self.live.shift(index, State::Freeing, State::Valid) {
+            self.ring.publish(&Record {
+                address: entry.address,
+                size: entry.size,
+                result: u16::try_from(event.result).unwrap_or(u16::MAX),
+                ..now.record(Verb::FreeFailed, entry.class, event)
+            });
+        }
+    }
+
+    /// Takes what ended from the gauges.
+    pub(super) fn count_given(&self, now: Now, entry: &Entry) {
+        if is_reserved(entry.class) {
+            self.gauges.release(entry.device, entry.size);
+        } else if entry.class == Class::PoolBlock {
+            self.pool_allocated(now, entry.device, entry.size.wrapping_neg());
+        }
+    }
+
+    /// PyTorch's allocator took a block back.
+    pub(super) fn block_back(&self, now: Now, event: &mut Event) {
+        let is_block = |entry: &Entry| entry.class == Class::Block;
+        match self.live.find(event.address, State::Valid, is_block) {
+            Some((index, entry)) => {
+                event.entry = index;
+                self.begin_free(now, event, &entry);
+                self.live.shift(index, State::Valid, State::Tombstone);
+            }
+            None => self.unlisted_block_back(event),
+        }
+        self.gauges.allocated(event.device, event.aux, now.time);
+        self.gauges.torch_reserved(event.device, event.extra);
+    }
+
+    /// A block that is not in the table is one that found no room there, if there are such.
+    fn unlisted_block_back(&self, event: &Event) {
+        let taken = self.counters.take_if_any(Counter::LiveOverflow, 1);
+        if !(taken && self.counters.take_if_any(Counter::UnlistedBytes, event.size)) {
+            self.counters.count(Counter::UnknownFree);
+        }
+    }
+
+    /// Adds to the bytes in stream-ordered allocations. Where PyTorch's own allocator reports
+    /// blocks, those are what is called allocated; elsewhere these are.
+    pub(super) fn pool_allocated(&self, now: Now, device: u8, step: u64) {
+        let bytes = self.gauges.add(device, wire::device::POOL_ALLOCATED, step);
+        if self.gauges.get(device, TORCH_RESERVED_PEAK) == 0 {
+            self.gauges.allocated(device, bytes, now.time);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Stream-ordered pools: a reserve that the driver grows and shrinks by itself, known only from
+//! readings, and allocations in it.
+
+use core::sync::atomic::Ordering::Relaxed;
+use hook::event::Event;
+use wire::{
+    live::{Entry, State},
+    record::{Class, Record, Verb},
+};
+
+use super::{Ids, Ledger, Now, private};
+
+/// The pool of an allocation.
+#[derive(Clone, Copy)]
+pub(super) struct Pool {
+    /// Its number.
+    pub(super) ordinal: u16,
+    /// Whether it was not known before.
+    pub(super) is_new: bool,
+}
+
+impl Ledger<'_> {
+    fn find_pool(&self, class: Class, address: u64) -> Option<(u32, Entry)> {
+        self.live.find(address, State::Valid, |entry| entry.class == class)
+    }
+
+    /// The pool `event.aux` of an allocation. Most pools are never made by a call that is seen:
+    /// every device has one from the beginning.
+    pub(super) fn pool_of_block(&self, now: Now, event: &Event) -> Pool {
+        if let Some((_, entry)) = self.find_pool(Class::Pool, event.aux) {
+            return Pool { ordinal: entry.link, is_new: false };
+        }
+        let ids = self.ids(now, true);
+        let entry = self.pool_entry(now, Class::Pool, event.aux, event, ids);
+        self.insert_pool(&entry);
+        let ordinal = self.find_pool(Class::Pool, event.aux).map_or(0, |(_, entry)| entry.link);
+        Pool { ordinal, is_new: true }
+    }
+
+    fn pool_entry(&self, now: Now, class: Class, pool: u64, event: &Event, ids: Ids) -> Entry {
+        Entry {
+            address: pool,
+            class,
+            device: event.device,
+            flags: private(event),
+            size: 0,
+            native: ids.native,
+            python: ids.python,
+            birth_us: now.time / 1000,
+            link: 0,
+        }
+    }
+
+    /// Adds a pool under the next number, unless another thread just did.
+    pub(super) fn insert_pool(&self, entry: &Entry) -> bool {
+        let ordinal = self.pools.fetch_add(1, Relaxed).wrapping_add(1);
+        let entry = Entry { link: u16::try_from(ordinal).unwrap_or(0), ..*entry };
+        let Some(index) = self.live.insert(&entry) else { return self.insert(&entry) };
+        if self.find_pool(entry.class, entry.address).is_some_and(|(first, _)| first != index) {
+            self.live.shift(index, State::Valid, State::Tombstone);
+        }
+        true
+    }
+
+    /// What the driver says a pool holds.
+    pub(super) fn pool_reading(&self, now: Now, event: &Event) {
+        let class = if event.class == Class::Graph { Class::Graph } else { Class::Pool };
+        let known = self.find_pool(class, event.address);
+        let before = known.map_or(0, |(_, entry)| entry.size);
+        if known.is_some() && before == event.size {
+            return;
+        }
+        let ids = if event.size > before {
+            self.ids(now, true)
+        } else {
+            Ids { native: wire::record::NO_STACK, python: wire::record::NO_STACK }
+        };
+        let index = match known {
+            Some((index, _)) => Some(index),
+            None => {
+                self.insert_pool(&self.pool_entry(now, class, event.address, event, ids));
+                self.find_pool(class, event.address).map(|(index, _)| index)
+            }
+        };
+        // The difference to what stood there, not to what was read above: two threads may bring
+        // readings at the same time, and the steps must add up.
+        let before = index.and_then(|index| self.live.resize(index, event.size));
+        let step = event.size.wrapping_sub(before.unwrap_or(event.size));
+        self.gauges.reserve(event.device, step, now.time);
+        self.ring.publish(&Record {
+            aux: event.aux,
+            flags: private(event),
+            native: ids.native,
+            python: ids.python,
+            ..now.record(Verb::Reading, class, event)
+        });
+    }
+}
