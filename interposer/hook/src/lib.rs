@@ -1,4 +1,28 @@
 //! The hook table and what each hook does, without the linkage.
+//!
+//! `table` is the one list of hooked names. Each name has a *behaviour*: an ordinary function that
+//! takes the real function as an argument, makes the real call, tells the recorder, and returns the
+//! real result. The shim crate adds the entries under which programs find them.
 #![cfg_attr(not(test), no_std)]
 
+pub mod abi;
+pub mod c10;
+pub mod capture;
+pub mod context;
+pub mod driver;
+pub mod elf;
 pub mod event;
+mod guard;
+pub mod hooks;
+pub mod host;
+pub mod init;
+pub mod ipc;
+pub mod linear;
+pub mod linkage;
+pub mod loader;
+pub mod pool;
+pub mod resolver;
+pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod vmm;

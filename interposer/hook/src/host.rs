@@ -1,0 +1,73 @@
+//! Pinned host memory.
+
+use wire::record::Class;
+
+use crate::{
+    abi::Status,
+    event::{Event, Op},
+    hooks::{Call, Guard},
+};
+
+type Alloc<W> = unsafe extern "C" fn(*mut u64, W) -> Status;
+type AllocFlags = unsafe extern "C" fn(*mut u64, u64, u32) -> Status;
+type Free = unsafe extern "C" fn(u64) -> Status;
+
+/// # Safety
+/// `out` is the program's out-parameter of the call that returned `status`.
+unsafe fn took(guard: &Guard<'_>, status: Status, out: *const u64, size: u64, flags: u32) {
+    let Some(note) = guard.note(status) else { return };
+    // SAFETY: the caller's promise.
+    let address = unsafe { note.read(out) };
+    let (device, aux) = (note.current_device(), flags.into());
+    note.took(Event { class: Class::Host, address, size, aux, device, ..note.event(Op::Took) });
+}
+
+/// `cuMemAllocHost`, whose size has 32 bits or 64.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn alloc<W: Copy + Into<u64>>(
+    call: &Call<'_>,
+    real: Alloc<W>,
+    out: *mut u64,
+    size: W,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(out, size) };
+    // SAFETY: the program's own out-parameter.
+    unsafe { took(&guard, status, out, size.into(), 0) };
+    status
+}
+
+/// `cuMemHostAlloc`.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn alloc_flags(
+    call: &Call<'_>,
+    real: AllocFlags,
+    out: *mut u64,
+    size: u64,
+    flags: u32,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(out, size, flags) };
+    // SAFETY: the program's own out-parameter.
+    unsafe { took(&guard, status, out, size, flags) };
+    status
+}
+
+/// `cuMemFreeHost`.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn free(call: &Call<'_>, real: Free, address: u64) -> Status {
+    let guard = call.enter();
+    let mut end = guard.giving_back(address, 0, &[Class::Host]);
+    // SAFETY: the program's own call.
+    let status = unsafe { real(address) };
+    guard.gave_back(&mut end, status);
+    status
+}
