@@ -1,0 +1,40 @@
+//! A GPU and who is on it: what NVML says, and how much of it the ledgers explain.
+
+use super::{
+    amount::{bytes, known, percent},
+    page::Page,
+};
+use crate::present::report::{Gpu, GpuProcess, ProcessState, Report};
+
+pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
+    let name = if gpu.name.is_empty() { "GPU" } else { &gpu.name };
+    page.line(0, &format!("{name}  {}  {}", gpu.uuid, bytes(gpu.total_bytes)));
+    page.row(2, "", ["reserved", "NVML says", "tracked"]);
+    for process in &gpu.processes {
+        let tracked = process
+            .nvml_bytes
+            .map(|nvml| format!("{} %", percent(process.reserved_bytes, nvml)))
+            .unwrap_or_default();
+        let cells = [&bytes(process.reserved_bytes), &known(process.nvml_bytes), &tracked];
+        page.row(2, &who(report, process), cells.map(String::as_str));
+    }
+    for process in &gpu.untraced {
+        let name = format!("not traced, pid {}", process.pid);
+        page.row(2, &name, ["–", &known(process.nvml_bytes)]);
+    }
+    if let (Some(used), Some(unexplained)) = (gpu.nvml_used_bytes, gpu.unexplained_bytes) {
+        page.row(2, "unexplained", ["–", &bytes(unexplained)]);
+        let reserved = gpu.processes.iter().map(|process| process.reserved_bytes).sum();
+        page.row(2, "in use", [bytes(reserved).as_str(), &bytes(used)]);
+    }
+}
+
+fn who(report: &Report, process: &GpuProcess) -> String {
+    let ended = report
+        .processes
+        .iter()
+        .find(|known| known.instance.as_deref() == Some(&process.instance))
+        .is_some_and(|known| known.state != ProcessState::Running);
+    let role = process.role.as_deref().unwrap_or("process");
+    format!("{role}, pid {}{}", process.pid, if ended { ", ended" } else { "" })
+}

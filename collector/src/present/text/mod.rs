@@ -1,0 +1,61 @@
+//! The report for a person: verdicts first, then each GPU, then each process.
+
+mod amount;
+mod finding;
+mod gpu;
+mod page;
+mod process;
+mod site;
+
+pub use amount::{bytes, clock, count, moment, percent};
+pub use page::{WIDTH, cut};
+
+use self::page::Page;
+use super::report::{Confidence, Report};
+
+/// The whole report, in lines of at most [`WIDTH`] columns.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let mut page = Page::default();
+    verdicts(&mut page, report);
+    for gpu in &report.gpus {
+        page.gap();
+        gpu::show(&mut page, report, gpu);
+    }
+    for process in &report.processes {
+        page.gap();
+        process::show(&mut page, report, process);
+    }
+    if !report.notes.is_empty() {
+        page.gap();
+    }
+    for note in &report.notes {
+        page.paragraph(0, "Note: ", note);
+    }
+    page.gap();
+    page.line(0, &format!("As of {}.", moment(report.as_of_ns)));
+    page.finish()
+}
+
+/// The first lines alone: what is wrong and what to do.
+#[must_use]
+pub fn head(report: &Report) -> String {
+    let mut page = Page::default();
+    verdicts(&mut page, report);
+    page.finish()
+}
+
+fn verdicts(page: &mut Page, report: &Report) {
+    if report.findings.iter().all(|finding| finding.confidence == Confidence::Info) {
+        let traced = report.processes.iter().filter(|process| process.cuda).count();
+        let sentence = match traced {
+            0 => "No process has used CUDA under memtrace.".to_owned(),
+            1 => "Nothing wrong was found in 1 process.".to_owned(),
+            _ => format!("Nothing wrong was found in {traced} processes."),
+        };
+        page.line(0, &sentence);
+    }
+    for finding in &report.findings {
+        finding::show(page, finding);
+    }
+}

@@ -1,0 +1,155 @@
+//! A process: who it is, what it holds on each device, and what to know about the numbers.
+
+use super::{
+    amount::{bytes, clock, count, known, percent},
+    page::Page,
+    site,
+};
+use crate::present::report::{Device, Oom, Process, ProcessState, Report};
+
+/// Out-of-memory events shown of one device, the last ones.
+const OOMS: usize = 3;
+
+pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
+    let role = process.role.as_deref().unwrap_or("process");
+    page.line(0, &format!("{role}  pid {}  {}", process.pid, ending(process)));
+    page.line(2, &process.command);
+    if !process.cuda {
+        page.line(2, "never used CUDA");
+    }
+    for each in &process.devices {
+        device(page, report, each);
+    }
+    if process.pinned_host_bytes > 0 {
+        page.line(2, &format!("pinned host memory: {}", bytes(process.pinned_host_bytes)));
+    }
+    losses(page, process);
+    for warning in &process.warnings {
+        page.paragraph(2, "Warning: ", warning);
+    }
+}
+
+fn ending(process: &Process) -> String {
+    match (process.state, process.exit_code, process.signal) {
+        (ProcessState::Running, ..) => "running".to_owned(),
+        (ProcessState::Exited, Some(code), _) => format!("exited with {code}"),
+        (ProcessState::Exited, None, _) => "exited".to_owned(),
+        (ProcessState::Killed, _, Some(signal)) => format!("killed by signal {signal}"),
+        (ProcessState::Killed, ..) => "killed".to_owned(),
+        (ProcessState::Ended, ..) => "ended, nobody saw how".to_owned(),
+    }
+}
+
+fn device(page: &mut Page, report: &Report, device: &Device) {
+    page.line(2, &format!("device {}  {}", device.device, device.uuid));
+    holdings(page, device);
+    let peak = &device.peak;
+    if !device.sites.is_empty() {
+        page.line(4, "live now, by the line that asked for it:");
+        site::list(page, report, 4, &device.sites);
+    }
+    if let Some(sites) = peak.sites.as_ref().filter(|sites| **sites != device.sites) {
+        page.line(4, &format!("live at {}, when most was:", clock(peak.time_ns)));
+        site::list(page, report, 4, sites);
+    }
+    for oom in device.ooms.iter().rev().take(OOMS).rev() {
+        out_of_memory(page, report, oom);
+    }
+}
+
+/// The table of owners, and what stands beside it.
+fn holdings(page: &mut Page, device: &Device) {
+    let heads = ["reserved", "allocated", "stranded", "releasable", "private", "unbacked"];
+    page.row(4, "", heads);
+    for allocator in &device.allocators {
+        let backend = allocator.backend.as_deref().map(|backend| format!(" ({backend})"));
+        let cells = [
+            bytes(allocator.reserved_bytes),
+            known(allocator.allocated_bytes),
+            bytes(allocator.stranded_bytes),
+            bytes(allocator.releasable_bytes),
+            bytes(allocator.private_bytes),
+            bytes(allocator.unbacked_bytes),
+        ];
+        let name = format!("{}{}", allocator.name, backend.unwrap_or_default());
+        page.row(4, &name, cells.iter().map(String::as_str));
+        let peaks = [bytes(allocator.peak_reserved_bytes), known(allocator.peak_allocated_bytes)];
+        page.row(4, "  at most", peaks.iter().map(String::as_str));
+    }
+    let others = device
+        .owners
+        .iter()
+        .filter(|owner| device.allocators.iter().all(|allocator| allocator.name != owner.name));
+    for owner in others {
+        page.row(4, &owner.name, [bytes(owner.bytes).as_str()]);
+    }
+    page.row(4, "all", [bytes(device.reserved_bytes).as_str()]);
+    page.row(4, "  at most", [bytes(device.peak_reserved_bytes).as_str()]);
+    page.paragraph(4, "", &beside(device));
+}
+
+/// By kind, and what is not among the reserved.
+fn beside(device: &Device) -> String {
+    let kind = &device.by_kind;
+    let kinds = [
+        ("linear", kind.linear),
+        ("vmm", kind.vmm),
+        ("pool", kind.pool),
+        ("array", kind.array),
+        ("graph", kind.graph),
+    ];
+    let mut parts: Vec<String> = kinds
+        .iter()
+        .filter(|(_, amount)| *amount > 0)
+        .map(|(name, amount)| format!("{name} {}", bytes(*amount)))
+        .collect();
+    let besides = [("imported", device.imported_bytes), ("managed", device.managed_bytes)];
+    parts.extend(
+        besides
+            .iter()
+            .filter(|(_, amount)| *amount > 0)
+            .map(|(name, amount)| format!("{name} (not in it) {}", bytes(*amount))),
+    );
+    if let Some(nvml) = device.nvml_bytes {
+        let share = percent(device.reserved_bytes, nvml);
+        parts.push(format!("NVML says {} ({share} % tracked)", bytes(nvml)));
+    }
+    if parts.is_empty() { "nothing reserved".to_owned() } else { parts.join(", ") }
+}
+
+fn out_of_memory(page: &mut Page, report: &Report, oom: &Oom) {
+    let text = format!(
+        "{} asked for at {} with {} free on the device; {} reserved, {} of it allocated",
+        bytes(oom.requested_bytes),
+        site::name(report, &oom.site),
+        bytes(oom.device_free_bytes),
+        bytes(oom.reserved_bytes),
+        bytes(oom.allocated_bytes),
+    );
+    page.line(4, &format!("out of memory at {}:", clock(oom.time_ns)));
+    page.paragraph(6, "", &text);
+}
+
+fn losses(page: &mut Page, process: &Process) {
+    let events = &process.events;
+    let mut lost = Vec::new();
+    let counts =
+        [(events.dropped, "dropped"), (events.overwritten, "overwritten before they were read")];
+    for (number, what) in counts {
+        if number > 0 {
+            lost.push(format!("{number} {what}"));
+        }
+    }
+    if !lost.is_empty() {
+        let text = format!("of {} events {}", events.seen, lost.join(" and "));
+        page.paragraph(2, "Lost: ", &format!("{text}; what is held now is exact all the same"));
+    }
+    if events.live_overflow > 0 {
+        let bytes = bytes(events.unlisted_bytes);
+        let text = format!(
+            "{} ({bytes}) found no room in the live table: in the sums, but in no list",
+            count(events.live_overflow, "live thing"),
+        );
+        page.paragraph(2, "Lost: ", &text);
+    }
+}
