@@ -166,7 +166,7 @@ pub enum Counter {
     UnlistedBytes = 2,
     /// Stacks cut because the trie was full.
     TrieFull = 3,
-    /// Stacks cut at the greatest depth.
+    /// Stacks cut at the greatest depth: native ones each time, Python ones when first seen.
     StackTruncated = 4,
     /// Code objects that found no room.
     CodesFull = 5,
@@ -185,7 +185,7 @@ pub enum Counter {
     UnknownDevice = 11,
     /// Calls that reached a hook before the recorder could be opened.
     BeforeStart = 12,
-    /// Processes forked from this one that were left alone (counted in the child's copy only).
+    /// Processes forked from this one that reached a hook; they record nothing.
     Forked = 13,
 }
 

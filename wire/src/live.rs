@@ -232,25 +232,31 @@ impl<'a> Table<'a> {
     /// Moves an entry from one state to another; `false` if it was not in `from`.
     pub fn shift(&self, index: u32, from: State, to: State) -> bool {
         let Some([_, meta, ..]) = self.entry(index as usize) else { return false };
-        let before = meta.load(Relaxed);
-        State::of(before) == from
-            && meta.compare_exchange(before, before & !7 | to as u64, Release, Relaxed).is_ok()
+        // Tried again when another thread changes the size or a flag meanwhile.
+        let step = |word| (State::of(word) == from).then_some(word & !7 | to as u64);
+        meta.fetch_update(Release, Relaxed, step).is_ok()
     }
 
     /// Replaces the size of a valid entry (the reserve of a pool) and returns the size before.
     pub fn resize(&self, index: u32, size: u64) -> Option<u64> {
         let [_, meta, ..] = self.entry(index as usize)?;
-        let before = meta.load(Relaxed);
-        let after = before & 0xffff | size.min(MAX_SIZE) << 16;
-        let valid = State::of(before) == State::Valid;
-        (valid && meta.compare_exchange(before, after, Release, Relaxed).is_ok())
-            .then_some(before >> 16)
+        let step = |word| {
+            (State::of(word) == State::Valid).then_some(word & 0xffff | size.min(MAX_SIZE) << 16)
+        };
+        meta.fetch_update(Release, Relaxed, step).ok().map(|before| before >> 16)
     }
 
-    /// Sets a flag of a valid entry.
+    /// Sets a flag of an entry that is held.
     pub fn flag(&self, index: u32, flag: u8) {
         if let Some([_, meta, ..]) = self.entry(index as usize) {
             meta.fetch_or((flag as u64 & 3) << 14, Release);
+        }
+    }
+
+    /// Takes a flag of an entry that is held away.
+    pub fn unflag(&self, index: u32, flag: u8) {
+        if let Some([_, meta, ..]) = self.entry(index as usize) {
+            meta.fetch_and(!((flag as u64 & 3) << 14), Release);
         }
     }
 
