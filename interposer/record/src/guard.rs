@@ -110,9 +110,9 @@ mod tests {
     fn run(leave: bool) -> (u32, u32) {
         let mut plan = Plan { context: Context::default(), depth: 20, leave };
         let kept = std::hint::black_box([1_u64, 2, 3, 4, 5, 6, 7, 8]);
-        let place = &raw mut plan;
+        let context = &raw mut plan.context;
         // SAFETY: the context and the plan outlive the call; `descend` has no destructors.
-        let left = unsafe { call(&raw mut (*place).context, descend, place.cast()) };
+        let left = unsafe { call(context, descend, (&raw mut plan).cast()) };
         assert_eq!(std::hint::black_box(kept).iter().sum::<u64>(), 36);
         (left, plan.depth)
     }

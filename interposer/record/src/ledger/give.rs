@@ -29,7 +29,8 @@ impl Ledger<'_> {
         let wanted = |entry: &Entry| {
             event.classes & bit(entry.class) != 0 && entry.flags & FLAG_RELEASED == 0
         };
-        let Some((index, entry)) = self.live.find(event.address, State::Valid, wanted) else {
+        let Some((index, entry)) = self.live.table().find(event.address, State::Valid, wanted)
+        else {
             self.counters.count(Counter::UnknownFree);
             return;
         };
@@ -40,7 +41,7 @@ impl Ledger<'_> {
         if !self.ends_with_this(&entry) {
             return;
         }
-        if self.live.shift(index, State::Valid, State::Freeing) {
+        if self.live.table().shift(index, State::Valid, State::Freeing) {
             self.begin_free(now, event, &entry);
         } else {
             // Somebody else gives the same thing back at this moment; it is theirs.
@@ -64,8 +65,8 @@ impl Ledger<'_> {
     fn settle(&self, now: Now, event: &Event) {
         if event.result != 0 {
             self.failed_to_free(now, event, event.entry);
-        } else if let Some((_, entry)) = self.live.get(event.entry)
-            && self.live.shift(event.entry, State::Freeing, State::Tombstone)
+        } else if let Some((_, entry)) = self.live.table().get(event.entry)
+            && self.live.end(event.entry, State::Freeing)
         {
             self.count_given(now, &entry);
         }
@@ -73,8 +74,8 @@ impl Ledger<'_> {
 
     /// The entry is held as before.
     pub(super) fn failed_to_free(&self, now: Now, event: &Event, index: u32) {
-        let Some((_, entry)) = self.live.get(index) else { return };
-        if self.live.shift(index, State::Freeing, State::Valid) {
+        let Some((_, entry)) = self.live.table().get(index) else { return };
+        if self.live.table().shift(index, State::Freeing, State::Valid) {
             self.ring.publish(&Record {
                 address: entry.address,
                 size: entry.size,
@@ -96,11 +97,11 @@ impl Ledger<'_> {
     /// PyTorch's allocator took a block back.
     pub(super) fn block_back(&self, now: Now, event: &mut Event) {
         let is_block = |entry: &Entry| entry.class == Class::Block;
-        match self.live.find(event.address, State::Valid, is_block) {
+        match self.live.table().find(event.address, State::Valid, is_block) {
             Some((index, entry)) => {
                 event.entry = index;
                 self.begin_free(now, event, &entry);
-                self.live.shift(index, State::Valid, State::Tombstone);
+                self.live.end(index, State::Valid);
             }
             None => self.unlisted_block_back(event),
         }

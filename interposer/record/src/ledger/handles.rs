@@ -30,7 +30,7 @@ const fn is_handle(class: Class) -> bool {
 
 impl Ledger<'_> {
     fn find_handle(&self, handle: u64) -> Option<(u32, Entry)> {
-        self.live.find(handle, State::Valid, |entry| {
+        self.live.table().find(handle, State::Valid, |entry| {
             is_handle(entry.class) && entry.flags & FLAG_RELEASED == 0
         })
     }
@@ -39,22 +39,21 @@ impl Ledger<'_> {
     /// its size only here.
     pub(super) fn mapped(&self, event: &Event) -> u32 {
         let Some((index, entry)) = self.find_handle(event.aux) else { return NO_HANDLE };
-        self.live.link_add(index, LINK_MAPPING);
+        self.live.table().link_add(index, LINK_MAPPING);
         let end = event.extra.saturating_add(event.size);
         if entry.class == Class::ImportedHandle && entry.size < end {
-            self.live.resize(index, end);
+            self.live.table().resize(index, end);
         }
         index
     }
 
-    /// One more reference by the program.
+    /// One more reference by the program, perhaps to what it had released but kept mapped.
     pub(super) fn retained(&self, event: &Event) {
-        match self.find_handle(event.address) {
-            Some((index, _)) => {
-                self.live.link_add(index, LINK_REFERENCE);
-            }
-            None => self.counters.count(Counter::UnknownFree),
-        }
+        let released =
+            || self.live.table().find(event.address, State::Valid, |entry| is_handle(entry.class));
+        let Some((index, _)) = self.find_handle(event.address).or_else(released) else { return };
+        self.live.table().link_add(index, LINK_REFERENCE);
+        self.live.table().unflag(index, FLAG_RELEASED);
     }
 
     /// Whether giving this entry back once ends what it stands for.
@@ -68,7 +67,7 @@ impl Ledger<'_> {
             self.failed_to_free(now, event, event.entry);
             return;
         }
-        let Some(link) = self.live.link_sub(event.entry, LINK_REFERENCE) else { return };
+        let Some(link) = self.live.table().link_sub(event.entry, LINK_REFERENCE) else { return };
         if references(link) > 0 {
             return;
         }
@@ -76,14 +75,14 @@ impl Ledger<'_> {
             self.end_handle(now, event.entry, State::Freeing);
         } else {
             // First the flag: as soon as the entry is valid it can be found.
-            self.live.flag(event.entry, FLAG_RELEASED);
-            self.live.shift(event.entry, State::Freeing, State::Valid);
+            self.live.table().flag(event.entry, FLAG_RELEASED);
+            self.live.table().shift(event.entry, State::Freeing, State::Valid);
         }
     }
 
     fn end_handle(&self, now: Now, index: u32, from: State) {
-        if let Some((_, entry)) = self.live.get(index)
-            && self.live.shift(index, from, State::Tombstone)
+        if let Some((_, entry)) = self.live.table().get(index)
+            && self.live.end(index, from)
         {
             self.count_given(now, &entry);
         }
@@ -97,7 +96,9 @@ impl Ledger<'_> {
         let mut seen = 0_usize;
         while address < end {
             let is_mapping = |entry: &Entry| entry.class == Class::Mapping && entry.size > 0;
-            let Some((index, entry)) = self.live.find(address, state, is_mapping) else { break };
+            let Some((index, entry)) = self.live.table().find(address, state, is_mapping) else {
+                break;
+            };
             see(index, &entry);
             seen = seen.saturating_add(1);
             address = address.saturating_add(entry.size);
@@ -110,7 +111,7 @@ impl Ledger<'_> {
         event.class = Class::Mapping;
         let mut first = NO_ENTRY;
         let seen = self.each_mapping(event, State::Valid, |index, entry| {
-            if self.live.shift(index, State::Valid, State::Freeing) {
+            if self.live.table().shift(index, State::Valid, State::Freeing) {
                 self.begin_free(now, event, entry);
             }
             if first == NO_ENTRY {
@@ -128,8 +129,8 @@ impl Ledger<'_> {
         self.each_mapping(event, State::Freeing, |index, entry| {
             if event.result != 0 {
                 self.failed_to_free(now, event, index);
-            } else if self.live.shift(index, State::Freeing, State::Tombstone)
-                && let Some(0) = self.live.link_sub(entry.native, LINK_MAPPING)
+            } else if self.live.end(index, State::Freeing)
+                && let Some(0) = self.live.table().link_sub(entry.native, LINK_MAPPING)
             {
                 self.end_handle(now, entry.native, State::Valid);
             }

@@ -4,6 +4,7 @@ mod contexts;
 mod gauges;
 mod give;
 mod handles;
+mod holdings;
 mod pools;
 mod sweep;
 mod take;
@@ -30,7 +31,7 @@ use crate::{
     start::{self, Cookie},
     sys,
 };
-use {contexts::Contexts, gauges::Gauges};
+use {contexts::Contexts, gauges::Gauges, holdings::Holdings};
 
 /// One process's ledger.
 pub struct Ledger<'a> {
@@ -38,7 +39,7 @@ pub struct Ledger<'a> {
     control: &'a [AtomicU64],
     cookie: Cookie,
     ring: Producer<'a>,
-    live: Table<'a>,
+    live: Holdings<'a>,
     gauges: Gauges<'a>,
     counters: Counters<'a>,
     stacks: Stacks<'a>,
@@ -92,7 +93,7 @@ impl<'a> Ledger<'a> {
             control,
             cookie,
             ring,
-            live: Table::new(sections.live),
+            live: Holdings::new(Table::new(sections.live)),
             gauges: Gauges::new(sections.devices),
             counters,
             stacks: Stacks::new(&sections, counters, inside)?,

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use hook::event::Event;
 use wire::{
     live::{Entry, State},
-    record::{Class, Record, Verb},
+    record::{Class, NO_STACK, Record, Verb},
 };
 
 use super::{Ids, Ledger, Now, private};
@@ -21,7 +21,7 @@ pub(super) struct Pool {
 
 impl Ledger<'_> {
     fn find_pool(&self, class: Class, address: u64) -> Option<(u32, Entry)> {
-        self.live.find(address, State::Valid, |entry| entry.class == class)
+        self.live.table().find(address, State::Valid, |entry| entry.class == class)
     }
 
     /// The pool `event.aux` of an allocation. Most pools are never made by a call that is seen:
@@ -57,7 +57,7 @@ impl Ledger<'_> {
         let entry = Entry { link: u16::try_from(ordinal).unwrap_or(0), ..*entry };
         let Some(index) = self.live.insert(&entry) else { return self.insert(&entry) };
         if self.find_pool(entry.class, entry.address).is_some_and(|(first, _)| first != index) {
-            self.live.shift(index, State::Valid, State::Tombstone);
+            self.live.end(index, State::Valid);
         }
         true
     }
@@ -66,6 +66,8 @@ impl Ledger<'_> {
     pub(super) fn pool_reading(&self, now: Now, event: &Event) {
         let class = if event.class == Class::Graph { Class::Graph } else { Class::Pool };
         let known = self.find_pool(class, event.address);
+        // The pool's own device, which need not be the current one.
+        let device = known.map_or(event.device, |(_, entry)| entry.device);
         let before = known.map_or(0, |(_, entry)| entry.size);
         if known.is_some() && before == event.size {
             return;
@@ -73,7 +75,7 @@ impl Ledger<'_> {
         let ids = if event.size > before {
             self.ids(now, true)
         } else {
-            Ids { native: wire::record::NO_STACK, python: wire::record::NO_STACK }
+            Ids { native: NO_STACK, python: NO_STACK }
         };
         let index = match known {
             Some((index, _)) => Some(index),
@@ -84,11 +86,12 @@ impl Ledger<'_> {
         };
         // The difference to what stood there, not to what was read above: two threads may bring
         // readings at the same time, and the steps must add up.
-        let before = index.and_then(|index| self.live.resize(index, event.size));
+        let before = index.and_then(|index| self.live.table().resize(index, event.size));
         let step = event.size.wrapping_sub(before.unwrap_or(event.size));
-        self.gauges.reserve(event.device, step, now.time);
+        self.gauges.reserve(device, step, now.time);
         self.ring.publish(&Record {
             aux: event.aux,
+            device,
             flags: private(event),
             native: ids.native,
             python: ids.python,

@@ -13,14 +13,14 @@ impl Ledger<'_> {
     pub(super) fn reset(&self, now: Now, event: &Event) {
         self.called();
         let context = self.contexts.number(event.aux);
-        for index in 0..u32::try_from(self.live.capacity()).unwrap_or(u32::MAX) {
-            let Some((State::Valid, entry)) = self.live.get(index) else { continue };
+        for index in 0..u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX) {
+            let Some((State::Valid, entry)) = self.live.table().get(index) else { continue };
             let ends = if event.aux == 0 {
                 entry.device == event.device && ends_with_device(entry.class)
             } else {
                 context != UNNUMBERED && is_of(&entry, context)
             };
-            if ends && self.live.shift(index, State::Valid, State::Tombstone) {
+            if ends && self.live.end(index, State::Valid) {
                 self.count_given(now, &entry);
             }
         }

@@ -7,13 +7,13 @@ use wire::{
     record::{Class, FLAG_SECOND, FLAG_UNLISTED, Record, Verb},
 };
 
-use super::{Ids, Ledger, Now, gauges::is_reserved, private};
+use super::{Ids, Ledger, Now, gauges::is_reserved, holdings::is_piece, private};
 
 impl Ledger<'_> {
     /// Enters what a successful call took into the live table; of a failed call only the timeline
     /// tells.
     pub(super) fn took(&self, now: Now, event: &Event) {
-        let is_piece = matches!(event.class, Class::Block | Class::PoolBlock);
+        let is_piece = is_piece(event.class);
         if !is_piece {
             self.called();
         }

@@ -117,6 +117,13 @@ impl<'a> Stacks<'a> {
         if let Some(id) = self.memo.get(hash) {
             return id;
         }
+        let id = self.intern(&walker);
+        // A full table stays full, so the loss is remembered like any id.
+        self.memo.put(hash, id);
+        id
+    }
+
+    fn intern(&self, walker: &python::Walker<'_>) -> u32 {
         let mut frames = [python::Frame::default(); python::DEPTH];
         let (depth, whole) = walker.collect(&mut frames);
         if !whole {
@@ -130,15 +137,13 @@ impl<'a> Stacks<'a> {
                 return STACK_LOST;
             };
             let frame = u64::from(code) << 32 | u64::from(frame.offset);
-            let Some((next, _)) =
-                self.trie.intern(&Node { parent: id, kind: FrameKind::Python, frame })
-            else {
+            let node = Node { parent: id, kind: FrameKind::Python, frame };
+            let Some((next, _)) = self.trie.intern(&node) else {
                 self.counters.count(Counter::TrieFull);
                 return STACK_LOST;
             };
             id = next;
         }
-        self.memo.put(hash, id);
         id
     }
 

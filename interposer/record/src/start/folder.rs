@@ -86,6 +86,7 @@ mod tests {
 
     #[test]
     fn only_a_folder_private_to_the_user_is_taken() {
+        // SAFETY: the call has no effect on memory and cannot fail.
         let user = unsafe { libc::geteuid() };
         let base = std::env::temp_dir().join(format!("memtrace-folder-{}", std::process::id()));
         let private = base.join("private");
@@ -102,6 +103,7 @@ mod tests {
 
     #[test]
     fn a_control_page_is_made_and_kept() {
+        // SAFETY: the call has no effect on memory and cannot fail.
         let user = unsafe { libc::geteuid() };
         let base = std::env::temp_dir().join(format!("memtrace-control-{}", std::process::id()));
         let folder = Folder::at(&c(&base), user).unwrap();

@@ -12,6 +12,8 @@ use crate::counters::Counters;
 
 /// Frames taken at most; of a deeper stack the innermost.
 pub const DEPTH: usize = 256;
+/// Entries of the interpreter's list looked at, Python frames or not.
+const STEPS: usize = 4 * DEPTH;
 /// Fingerprint of a stack without frames.
 pub const NO_FRAMES: u64 = 0;
 /// Bytes of a line table at most.
@@ -152,7 +154,10 @@ impl<'i> Walker<'i> {
     fn each(&self, mut see: impl FnMut(Frame)) -> Option<bool> {
         let mut address = self.innermost;
         let mut seen = 0_usize;
-        while address != 0 {
+        for _ in 0..STEPS {
+            if address == 0 {
+                return Some(true);
+            }
             match self.look(address) {
                 Step::Frame(_) if seen == DEPTH => return Some(false),
                 Step::Frame(frame) => {
@@ -165,7 +170,7 @@ impl<'i> Walker<'i> {
             // SAFETY: `address` is a frame of this layout.
             address = unsafe { field(address, self.layout().previous) };
         }
-        Some(true)
+        Some(false)
     }
 
     /// A hash of all frames, [`NO_FRAMES`] if there are none; `None` if the list is not what the
