@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wire::{
     live::Entry,
-    record::Record,
+    record::{FLAG_SECOND, Record, Verb},
     trie::{FrameKind, Node},
 };
 
@@ -124,6 +124,49 @@ pub struct Event {
     pub record: Record,
     /// Words of the second slot, where the record has one.
     pub extra: Option<[u64; 3]>,
+}
+
+/// One step of a process's timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Something happened.
+    Event(&'a Event),
+    /// So many slots are missing here.
+    Lost(u64),
+    /// This is what it holds. Events before this step are in it; events after it may be already.
+    Live(&'a [Live]),
+}
+
+/// Puts records and their second slots together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairs {
+    first: Option<Event>,
+}
+
+impl Pairs {
+    /// The events that are whole now that this record is known: at most the one before it and this.
+    pub fn push(&mut self, position: u64, record: Record) -> Vec<Event> {
+        let before = self.first.take();
+        let event = Event { position, record, extra: None };
+        if record.verb != Verb::Second {
+            let mut whole: Vec<Event> = before.into_iter().collect();
+            if record.flags & FLAG_SECOND == 0 {
+                whole.push(event);
+            } else {
+                self.first = Some(event);
+            }
+            return whole;
+        }
+        let extra = [record.address, record.size, record.aux];
+        // A second slot whose first was lost says nothing.
+        let belongs = |first: &Event| first.position.wrapping_add(1) == position;
+        before.into_iter().map(|e| Event { extra: belongs(&e).then_some(extra), ..e }).collect()
+    }
+
+    /// The event that still waits for its second slot, which will not come.
+    pub fn finish(&mut self) -> Option<Event> {
+        self.first.take()
+    }
 }
 
 /// A Python code object.

@@ -1,7 +1,16 @@
 //! The system calls that `std` does not offer. The only unsafe code of the collector.
 #![allow(unsafe_code)]
 
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::{
+    ffi::CString,
+    io,
+    mem::MaybeUninit,
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
 
 use crate::ledger::End;
 
@@ -10,6 +19,23 @@ use crate::ledger::End;
 pub fn user() -> u32 {
     // SAFETY: has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Bytes a user may still write on the file system of `path`.
+///
+/// # Errors
+/// The path cannot be looked at.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut room = MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends with a NUL and `room` is as large as the call expects.
+    let result = unsafe { libc::statvfs(path.as_ptr(), room.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it filled all of it.
+    let room = unsafe { room.assume_init() };
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }
 
 /// A descriptor of the process `pid`; `None` if it is gone or the kernel has none to give.

@@ -38,7 +38,7 @@ pub struct Process {
 }
 
 /// What a process's timeline lacks. The live set lacks nothing for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Losses {
     /// Slots overwritten before they were read.
     pub overwritten: u64,
