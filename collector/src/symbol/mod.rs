@@ -1,5 +1,6 @@
 //! Names for stacks, outside the traced process.
 
+pub mod build_id;
 pub mod hash;
 pub mod lines;
 pub mod modules;

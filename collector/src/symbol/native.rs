@@ -16,6 +16,7 @@ use blazesym::symbolize::{
     source::{Elf, Source},
 };
 
+use super::build_id;
 use crate::ledger::Module;
 
 /// Characters of a function's name that are kept; C++ names run to thousands.
@@ -53,10 +54,7 @@ fn look_at(module: &Module, pid: Option<u32>) -> File {
         .into_iter()
         .flatten()
         .find(|path| path.metadata().is_ok_and(|data| data.ino() == module.inode));
-    let build_id = readable
-        .as_ref()
-        .and_then(|path| blazesym::helper::read_elf_build_id(path).ok()?)
-        .map(|id| hex(&id));
+    let build_id = readable.as_ref().and_then(|path| build_id::read(path)).map(|id| hex(&id));
     File { path: module.path.clone(), build_id, readable }
 }
 
