@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn the_c_library_has_one_and_a_text_file_has_none() {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let library = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
-        let library = library.filter(|path| path.ends_with("/libc.so.6")).next().unwrap();
+        let mut files = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+        let library = files.find(|path| path.ends_with("/libc.so.6")).unwrap();
         assert_eq!(read(Path::new(library)).unwrap().len(), 20);
         assert_eq!(read(Path::new("/etc/passwd")), None);
     }
