@@ -8,6 +8,8 @@
 
 mod check;
 mod find;
+mod fingerprint;
+mod read;
 mod text;
 mod versions;
 mod walk;

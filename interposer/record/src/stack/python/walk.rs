@@ -5,6 +5,8 @@ use wire::{arena::Arena, code::Code, header::Counter};
 
 use super::{
     find::Interpreter,
+    fingerprint,
+    read::field,
     text,
     versions::{BYTES, LENGTH, Layout, Position, SHIM, TYPE},
 };
@@ -34,17 +36,6 @@ pub struct Frame {
 pub struct Walker<'i> {
     interpreter: &'i Interpreter,
     innermost: usize,
-}
-
-/// Something in the interpreter's memory.
-///
-/// # Safety
-/// `address` is that of an object, frame or thread state of the interpreter, and `offset` that of
-/// a field of type `T` in it.
-unsafe fn field<T: Copy>(address: usize, offset: usize) -> T {
-    let place = ptr::with_exposed_provenance::<T>(address.wrapping_add(offset));
-    // SAFETY: by the caller's promise the field is there and holds a `T`.
-    unsafe { place.read_unaligned() }
 }
 
 /// What a frame of the interpreter's list turns out to be.
@@ -96,8 +87,9 @@ impl<'i> Walker<'i> {
         }
         match self.offset(frame, code) {
             Some(offset) => {
-                let code = Frame { code: code as u64, fingerprint: self.print(code), offset };
-                Step::Frame(code)
+                // SAFETY: the type says that it is a code object, and its frame keeps it alive.
+                let fingerprint = unsafe { fingerprint::of(code, layout) };
+                Step::Frame(Frame { code: code as u64, fingerprint, offset })
             }
             None => Step::Skip,
         }
@@ -118,35 +110,6 @@ impl<'i> Walker<'i> {
                 u32::try_from(distance).ok()
             }
         }
-    }
-
-    /// The fingerprint: a sum with odd factors, because the factors multiply side by side while a
-    /// chained hash of five words would take most of the walk's time.
-    fn print(&self, code: usize) -> u64 {
-        const FACTORS: [u64; 4] = [
-            0x9e37_79b9_7f4a_7c15,
-            0xc2b2_ae3d_27d4_eb4f,
-            0xd6e8_feb8_6659_fd93,
-            0xa076_1d64_78bd_642f,
-        ];
-        let layout = self.layout();
-        // SAFETY: `code` is a code object of this layout, in all six reads.
-        let name: u64 = unsafe { field(code, layout.name) };
-        // SAFETY: see above.
-        let file: u64 = unsafe { field(code, layout.file) };
-        // SAFETY: see above.
-        let lines: u64 = unsafe { field(code, layout.lines) };
-        // SAFETY: see above.
-        let first_line: u32 = unsafe { field(code, layout.first_line) };
-        let version = layout.version.map_or(0, |offset| {
-            // SAFETY: see above.
-            unsafe { field::<u32>(code, offset) }
-        });
-        let last = u64::from(first_line) << 32 | u64::from(version);
-        [name, file, lines, last]
-            .iter()
-            .zip(FACTORS)
-            .fold(0, |sum: u64, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)))
     }
 
     /// Calls `see` for each frame, innermost first, at most [`DEPTH`]. `None` if the list is not
