@@ -9,6 +9,7 @@ mod site;
 
 pub use amount::{bytes, clock, count, moment, percent};
 pub use page::{WIDTH, cut};
+pub use site::TOP_SITES;
 
 use self::page::Page;
 use super::report::{Confidence, Report};

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Sites shown of one list; the rest is one line.
-pub const TOP: usize = 5;
+pub const TOP_SITES: usize = 5;
 /// Callers shown below a site.
 const CALLERS: usize = 4;
 
@@ -46,7 +46,7 @@ fn frame(frame: &Frame) -> String {
 
 /// The sites with most live bytes, each with its callers.
 pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[SiteUse]) {
-    for site in sites.iter().take(TOP) {
+    for site in sites.iter().take(TOP_SITES) {
         let amount = bytes(site.live_bytes);
         let blocks = count(site.blocks, "block");
         let line = format!("{amount:>11} {blocks:>12}  {}", name(report, &site.site));
@@ -55,7 +55,7 @@ pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[Sit
             page.line(indent + 26, &format!("from {caller}"));
         }
     }
-    if let Some(rest) = sites.get(TOP..).filter(|rest| !rest.is_empty()) {
+    if let Some(rest) = sites.get(TOP_SITES..).filter(|rest| !rest.is_empty()) {
         let amount = bytes(rest.iter().map(|site| site.live_bytes).sum());
         let blocks = count(rest.iter().map(|site| site.blocks).sum(), "block");
         let sites = count(rest.len() as u64, "more site");

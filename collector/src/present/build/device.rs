@@ -1,0 +1,211 @@
+//! What a process holds on one device.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
+
+use super::{Detail, Subject, gpu, sites::SiteBook, uuid_text};
+use crate::{
+    ledger::{Event, Gauges},
+    nvml::Reading,
+    present::report::{Allocator, Block, ByKind, Device, Oom, Owner, Peak, Segment, SiteUse},
+    state::{self, Backend, Kind, Owned, Site, Use},
+    symbol::{modules::file_name, owner},
+};
+
+pub(super) fn device(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    gauges: &Gauges,
+    reading: Option<&Reading>,
+    detail: Detail,
+) -> Device {
+    let state = &subject.played.state;
+    let totals = state.totals(gauges.device);
+    let owned = owned(subject, gauges.device);
+    let overflowed = subject.process.health.counter(wire::header::Counter::LiveOverflow) > 0;
+    // What found no room in the live table is in the recorder's gauge all the same.
+    let reserved = if overflowed { gauges.reserved } else { totals.reserved() };
+    Device {
+        device: gauges.device,
+        uuid: uuid_text(gauges.uuid),
+        reserved_bytes: reserved,
+        peak_reserved_bytes: gauges.reserved_peak.max(reserved),
+        by_kind: ByKind {
+            linear: totals.linear,
+            vmm: totals.vmm,
+            pool: totals.pool,
+            array: totals.array,
+            graph: totals.graph,
+        },
+        sites: uses(subject, book, state.sites(gauges.device)),
+        peak: peak(subject, book, gauges),
+        imported_bytes: totals.imported,
+        managed_bytes: totals.managed,
+        nvml_bytes: gpu::bytes_of(subject, gauges.uuid, reading),
+        owners: owners(&owned),
+        allocators: allocators(&owned, gauges),
+        ooms: subject
+            .played
+            .ooms
+            .iter()
+            .filter(|event| event.record.device == gauges.device)
+            .map(|event| oom(subject, book, event))
+            .collect(),
+        segments: detail.segments.then(|| segments(subject, book, &owned)),
+    }
+}
+
+/// The memory of a device by owner.
+fn owned(subject: &Subject<'_>, device: u8) -> Owned<Rc<str>> {
+    let tables = &subject.process.tables;
+    let program: Rc<str> = file_name(&subject.identity().executable).into();
+    let torch: Rc<str> = owner::TORCH.into();
+    // Many segments share a stack.
+    let known: RefCell<HashMap<u32, Rc<str>>> = RefCell::default();
+    subject.played.state.owned(device, &torch, |site| {
+        let look_up = || {
+            let frames = tables.frames(site.native);
+            owner::owner(subject.stacks.modules(), &frames).map_or(program.clone(), Rc::from)
+        };
+        known.borrow_mut().entry(site.native).or_insert_with(look_up).clone()
+    })
+}
+
+fn owners(owned: &Owned<Rc<str>>) -> Vec<Owner> {
+    let mut owners: Vec<Owner> = owned
+        .allocators
+        .iter()
+        .map(|(name, sums)| Owner { name: name.to_string(), bytes: sums.reserved })
+        .filter(|owner| owner.bytes > 0)
+        .collect();
+    owners.sort_by(|a, b| b.bytes.cmp(&a.bytes));
+    owners
+}
+
+/// Owners whose blocks are known. The recorder keeps peaks of PyTorch's allocator only; of others
+/// what they hold now is the least their peak can have been.
+fn allocators(owned: &Owned<Rc<str>>, gauges: &Gauges) -> Vec<Allocator> {
+    let known = owned.allocators.iter().filter(|(_, sums)| sums.allocated.is_some());
+    let mut allocators: Vec<Allocator> = known
+        .map(|(name, sums)| {
+            let (reserved_peak, allocated_peak) = match &**name {
+                owner::TORCH => (gauges.torch_reserved_peak, gauges.allocated_peak),
+                _ => (0, 0),
+            };
+            Allocator {
+                name: name.to_string(),
+                backend: sums.backend.map(|backend| backend_name(backend).to_owned()),
+                reserved_bytes: sums.reserved,
+                allocated_bytes: sums.allocated,
+                peak_reserved_bytes: reserved_peak.max(sums.reserved),
+                peak_allocated_bytes: sums.allocated.map(|bytes| bytes.max(allocated_peak)),
+                unbacked_bytes: sums.unbacked,
+                stranded_bytes: sums.free.stranded,
+                releasable_bytes: sums.free.releasable,
+                private_bytes: sums.free.private,
+            }
+        })
+        .collect();
+    allocators.sort_by(|a, b| b.reserved_bytes.cmp(&a.reserved_bytes));
+    allocators
+}
+
+const fn backend_name(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Native => "native",
+        Backend::Expandable => "expandable",
+        Backend::Async => "cudaMallocAsync",
+    }
+}
+
+/// What was live when most was; the sites only if the timeline is known since before that.
+fn peak(subject: &mut Subject<'_>, book: &mut SiteBook, gauges: &Gauges) -> Peak {
+    let played = subject.played;
+    if gauges.allocated_peak_time < played.known_since {
+        let time_ns = subject.identity().realtime(gauges.allocated_peak_time);
+        return Peak { time_ns, sites: None };
+    }
+    let time_ns = subject.identity().realtime(played.state.peak(gauges.device).time);
+    let sites = uses(subject, book, played.state.sites_at_peak(gauges.device));
+    Peak { time_ns, sites: Some(sites) }
+}
+
+/// Uses by site, most bytes first. Stacks that are one site by content are one here.
+fn uses(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    sites: BTreeMap<Site, Use>,
+) -> Vec<SiteUse> {
+    let mut by_content: BTreeMap<String, Use> = BTreeMap::new();
+    for (site, used) in sites {
+        let sum = by_content.entry(book.id(subject, site)).or_default();
+        sum.bytes += used.bytes;
+        sum.blocks += used.blocks;
+    }
+    let mut uses: Vec<SiteUse> = by_content
+        .into_iter()
+        .map(|(site, used)| SiteUse { site, live_bytes: used.bytes, blocks: used.blocks })
+        .collect();
+    uses.sort_by(|a, b| b.live_bytes.cmp(&a.live_bytes));
+    uses
+}
+
+fn oom(subject: &mut Subject<'_>, book: &mut SiteBook, event: &Event) -> Oom {
+    let record = &event.record;
+    let site = Site { native: record.native, python: record.python };
+    Oom {
+        time_ns: subject.identity().realtime(record.time),
+        requested_bytes: record.size,
+        allocated_bytes: record.address,
+        reserved_bytes: record.aux,
+        device_free_bytes: event.extra.map_or(0, |[free, ..]| free),
+        site: book.id(subject, site),
+    }
+}
+
+fn segments(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    owned: &Owned<Rc<str>>,
+) -> Vec<Segment> {
+    let segments = owned.segments.iter();
+    segments
+        .map(|(owner, segment, free)| Segment {
+            address: format!("{:#x}", segment.start),
+            size: segment.size,
+            kind: kind_name(segment.kind).to_owned(),
+            owner: owner.to_string(),
+            extents: segment.extents.len() as u64,
+            releasable_bytes: free.releasable,
+            stranded_bytes: free.stranded,
+            site: book.id(subject, segment.site),
+            blocks: segment.blocks.iter().map(|lent| block(subject, book, lent)).collect(),
+            private_bytes: free.private,
+        })
+        .collect()
+}
+
+fn block(subject: &mut Subject<'_>, book: &mut SiteBook, block: &state::Block) -> Block {
+    Block {
+        address: format!("{:#x}", block.address),
+        size: block.size,
+        site: book.id(subject, block.site),
+        time_ns: subject.identity().realtime(block.birth),
+    }
+}
+
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Linear => "linear",
+        Kind::Vmm => "vmm",
+        Kind::Pool => "pool",
+        Kind::Array => "array",
+        Kind::Graph => "graph",
+        Kind::Managed => "managed",
+        Kind::Imported => "imported",
+        Kind::Host => "host",
+    }
+}

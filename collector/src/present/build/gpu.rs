@@ -1,0 +1,106 @@
+//! The GPUs: what NVML says of each, and what of it the ledgers explain.
+
+use std::collections::BTreeMap;
+
+use super::{Subject, uuid_text};
+use crate::{
+    ledger::End,
+    nvml::{self, Reading},
+    present::report::{Gpu, GpuProcess, Untraced},
+    process::Job,
+};
+
+/// The reading to set the ledgers against: of those that name most of the traced processes the
+/// newest. While a job runs that is the last one; when it has ended, the last before its end.
+pub(super) fn reading(job: &Job) -> Option<&Reading> {
+    let running = job.processes.iter().any(|process| process.end == End::Running);
+    let wanted: Vec<u32> = job
+        .processes
+        .iter()
+        .filter(|process| !running || process.end == End::Running)
+        .map(|process| process.identity.pid)
+        .collect();
+    let named = |reading: &Reading| {
+        wanted
+            .iter()
+            .filter(|pid| reading.gpus.iter().any(|gpu| listed(gpu, **pid).is_some()))
+            .count()
+    };
+    job.readings.iter().max_by_key(|reading| (named(reading), reading.time))
+}
+
+/// What NVML says of a process on a GPU: nothing, or that it is there and perhaps with how much.
+fn listed(gpu: &nvml::Gpu, pid: u32) -> Option<Option<u64>> {
+    gpu.processes.iter().find(|(listed, _)| *listed == pid).map(|(_, bytes)| *bytes)
+}
+
+/// What NVML says a process uses on the GPU with this UUID.
+pub(super) fn bytes_of(
+    subject: &Subject<'_>,
+    uuid: [u64; 2],
+    reading: Option<&Reading>,
+) -> Option<u64> {
+    let gpu = reading?.gpus.iter().find(|gpu| gpu.uuid == uuid)?;
+    listed(gpu, subject.identity().pid)?
+}
+
+/// The GPUs that NVML knows or a traced process touched, in NVML's order.
+pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<Gpu> {
+    let known: &[nvml::Gpu] = reading.map_or(&[], |reading| &reading.gpus);
+    let touched = subjects.iter().flat_map(|subject| &subject.process.gauges);
+    let others: BTreeMap<[u64; 2], u64> = touched
+        .filter(|gauges| known.iter().all(|gpu| gpu.uuid != gauges.uuid))
+        .map(|gauges| (gauges.uuid, gauges.total))
+        .collect();
+    let known = known.iter().map(|gpu| {
+        let processes = traced(subjects, gpu.uuid, Some(gpu));
+        let untraced: Vec<Untraced> = gpu
+            .processes
+            .iter()
+            .filter(|(pid, _)| subjects.iter().all(|subject| subject.identity().pid != *pid))
+            .map(|(pid, nvml_bytes)| Untraced { pid: *pid, nvml_bytes: *nvml_bytes })
+            .collect();
+        let explained =
+            processes.iter().map(|p| p.nvml_bytes.unwrap_or(p.reserved_bytes)).sum::<u64>()
+                + untraced.iter().filter_map(|process| process.nvml_bytes).sum::<u64>();
+        Gpu {
+            uuid: uuid_text(gpu.uuid),
+            name: gpu.name.clone(),
+            total_bytes: gpu.total,
+            nvml_used_bytes: Some(gpu.used),
+            processes,
+            untraced,
+            unexplained_bytes: Some(gpu.used.saturating_sub(explained)),
+        }
+    });
+    let others = others.into_iter().map(|(uuid, total)| Gpu {
+        uuid: uuid_text(uuid),
+        name: String::new(),
+        total_bytes: total,
+        nvml_used_bytes: None,
+        processes: traced(subjects, uuid, None),
+        untraced: Vec::new(),
+        unexplained_bytes: None,
+    });
+    known.chain(others).collect()
+}
+
+/// The traced processes on a GPU: those that run, or where none runs any more, those that held
+/// something at their end.
+fn traced(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> Vec<GpuProcess> {
+    let running = subjects.iter().any(Subject::is_running);
+    let mut processes = Vec::new();
+    for subject in subjects.iter().filter(|subject| !running || subject.is_running()) {
+        for gauges in subject.process.gauges.iter().filter(|gauges| gauges.uuid == uuid) {
+            let identity = subject.identity();
+            processes.push(GpuProcess {
+                instance: identity.instance.to_string(),
+                pid: identity.pid,
+                role: subject.process.role.clone(),
+                reserved_bytes: subject.played.state.totals(gauges.device).reserved(),
+                nvml_bytes: gpu.and_then(|gpu| listed(gpu, identity.pid)).flatten(),
+            });
+        }
+    }
+    processes
+}

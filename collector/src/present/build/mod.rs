@@ -1,0 +1,96 @@
+//! From what is known to the report: no file, no clock, only what it is given.
+
+mod device;
+mod gpu;
+mod process;
+mod sites;
+
+use std::collections::BTreeMap;
+
+use super::report::{Report, SCHEMA_VERSION};
+use crate::{
+    ledger::{Event, Identity},
+    process::{Job, Process},
+    state::State,
+    symbol::site::Stacks,
+};
+
+use sites::SiteBook;
+
+/// A process of the job, its timeline played through.
+#[derive(Debug)]
+pub struct Played {
+    /// What it holds.
+    pub state: State,
+    /// Times PyTorch's allocator gave up, oldest first.
+    pub ooms: Vec<Event>,
+    /// `CLOCK_MONOTONIC` since when its timeline is known, ns; 0 if from the beginning.
+    pub known_since: u64,
+}
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// The segment map, too.
+    pub segments: bool,
+    /// Names of all native functions, not only of those the text shows.
+    pub names: bool,
+}
+
+/// A process while the report is made.
+struct Subject<'a> {
+    process: &'a Process,
+    played: &'a Played,
+    stacks: Stacks<'a>,
+}
+
+impl Subject<'_> {
+    fn identity(&self) -> &Identity {
+        &self.process.identity
+    }
+
+    fn is_running(&self) -> bool {
+        self.process.end == crate::ledger::End::Running
+    }
+}
+
+/// The report about `job`; `played` are the timelines of its processes, in their order.
+#[must_use]
+pub fn build(job: &Job, played: &[Played], detail: Detail) -> Report {
+    let mut book = SiteBook::default();
+    let mut subjects: Vec<Subject> = job.processes.iter().zip(played).map(subject).collect();
+    let reading = gpu::reading(job);
+    let mut processes = Vec::new();
+    for subject in &mut subjects {
+        processes.push(process::traced(subject, &mut book, reading, detail));
+    }
+    processes.extend(job.bystanders.iter().map(process::bystander));
+    processes.sort_by_key(|process| process.start_time_ns);
+    let gpus = gpu::gpus(&subjects, reading);
+    let mut report = Report {
+        schema_version: SCHEMA_VERSION,
+        as_of_ns: job.as_of,
+        findings: Vec::new(),
+        gpus,
+        processes,
+        sites: BTreeMap::new(),
+        notes: job.notes.clone(),
+    };
+    book.write(&mut report, detail.names);
+    report
+}
+
+fn subject<'a>((process, played): (&'a Process, &'a Played)) -> Subject<'a> {
+    let running = process.end == crate::ledger::End::Running;
+    let pid = running.then_some(process.identity.pid);
+    Subject { process, played, stacks: Stacks::new(&process.tables, pid) }
+}
+
+/// A GPU's UUID as NVML writes it.
+fn uuid_text(words: [u64; 2]) -> String {
+    let bytes = words.map(u64::to_le_bytes).concat();
+    let part = |range: std::ops::Range<usize>| -> String {
+        bytes[range].iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    format!("GPU-{}-{}-{}-{}-{}", part(0..4), part(4..6), part(6..8), part(8..10), part(10..16))
+}

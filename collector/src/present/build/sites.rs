@@ -1,0 +1,81 @@
+//! The sites of a report: every id that is named, and what it stands for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Subject;
+use crate::{
+    present::report::{self, Report, SiteUse},
+    state::Site,
+    symbol::{
+        native::Names,
+        place::place,
+        site::{Frame, SiteId, Sites},
+    },
+};
+
+/// Gives ids to stacks, and remembers which it gave.
+#[derive(Debug, Default)]
+pub(super) struct SiteBook {
+    sites: Sites,
+    named: BTreeMap<SiteId, String>,
+}
+
+impl SiteBook {
+    /// The id of a process's site.
+    pub fn id(&mut self, subject: &mut Subject<'_>, site: Site) -> String {
+        let id = subject.stacks.site(&mut self.sites, site.native, site.python);
+        self.named.entry(id).or_insert_with(|| id.to_string()).clone()
+    }
+
+    /// The line of code a site is known by.
+    pub fn line(&self, id: SiteId) -> Option<String> {
+        place(self.sites.frames(id)).map(|place| place.to_string())
+    }
+
+    /// Writes all sites into the report, with the names of all native functions or only of those
+    /// that its text shows.
+    pub fn write(self, report: &mut Report, all_names: bool) {
+        let shown: BTreeSet<&str> = shown(report).collect();
+        let wanted = self.named.iter().filter(|(id, text)| {
+            all_names || shown.contains(text.as_str()) && self.line(**id).is_none()
+        });
+        let names = self.sites.names(&wanted.map(|(id, _)| *id).collect());
+        let sites = self.named.iter().map(|(id, text)| {
+            let frames = self.sites.frames(*id).iter().map(|each| frame(each, &names)).collect();
+            (text.clone(), report::Site { frames, line: self.line(*id) })
+        });
+        report.sites = sites.collect();
+    }
+}
+
+/// The sites the text may show.
+fn shown(report: &Report) -> impl Iterator<Item = &str> {
+    let devices = || report.processes.iter().flat_map(|process| &process.devices);
+    let top = |uses: &'_ [SiteUse]| uses.len().min(crate::present::text::TOP_SITES);
+    let live = devices().flat_map(move |device| &device.sites[..top(&device.sites)]);
+    let peak = devices()
+        .filter_map(|device| device.peak.sites.as_ref())
+        .flat_map(move |sites| &sites[..top(sites)]);
+    let ooms = devices().flat_map(|device| &device.ooms).map(|oom| oom.site.as_str());
+    let findings = report.findings.iter().map(|finding| finding.site.as_str());
+    live.chain(peak).map(|used| used.site.as_str()).chain(ooms).chain(findings)
+}
+
+fn frame(frame: &Frame, names: &Names) -> report::Frame {
+    match frame {
+        Frame::Python { function, file, line } => report::Frame::Python {
+            function: function.to_string(),
+            file: file.to_string(),
+            line: *line,
+        },
+        Frame::Native { file, offset } => report::Frame::Native {
+            function: names.function(file, *offset).map(str::to_owned),
+            module: Some(file.path.clone()),
+            build_id: file.build_id.clone(),
+            offset: *offset,
+        },
+        Frame::Generated => {
+            report::Frame::Native { function: None, module: None, build_id: None, offset: 0 }
+        }
+    }
+}
