@@ -1,0 +1,285 @@
+//! Graphs: made by captures or node by node, instantiated, launched. A launch runs nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use machine::hex;
+
+use crate::driver::Driver;
+use crate::error::{Code, Outcome};
+use crate::export::{Export, exports};
+use crate::ffi::{In, Out, Text};
+
+/// What a node does, with the driver's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum NodeKind {
+    Kernel = 0,
+    Copy = 1,
+    Fill = 2,
+    Host = 3,
+    Child = 4,
+    Empty = 5,
+    MemoryAlloc = 10,
+    MemoryFree = 11,
+    MemoryOperation = 12,
+}
+
+/// One node.
+#[derive(Clone)]
+pub struct Node {
+    pub kind: NodeKind,
+    pub graph: u64,
+    /// The nodes that it follows.
+    pub after: Vec<u64>,
+}
+
+/// One graph: its nodes in the order in which they were added.
+#[derive(Clone, Default)]
+pub struct Graph {
+    pub nodes: Vec<u64>,
+}
+
+/// All graphs, nodes and executable graphs.
+#[derive(Default)]
+pub struct Graphs {
+    living: BTreeMap<u64, Graph>,
+    pub nodes: BTreeMap<u64, Node>,
+    /// Executable graphs with their flags.
+    executables: BTreeMap<u64, u64>,
+}
+
+impl Driver {
+    /// Makes an empty graph.
+    pub fn new_graph(&mut self) -> u64 {
+        let handle = self.new_handle();
+        self.graphs.living.insert(handle, Graph::default());
+        handle
+    }
+
+    /// The graph behind a handle.
+    pub fn graph(&mut self, handle: u64) -> Outcome<&mut Graph> {
+        self.graphs.living.get_mut(&handle).ok_or(Code::INVALID_VALUE)
+    }
+
+    /// Ends a graph and its nodes.
+    pub fn drop_graph(&mut self, handle: u64) {
+        let graph = self.graphs.living.remove(&handle).unwrap_or_default();
+        for node in graph.nodes {
+            self.graphs.nodes.remove(&node);
+        }
+    }
+
+    /// Adds a node that follows others.
+    pub fn add_node(&mut self, graph: u64, kind: NodeKind, after: Vec<u64>) -> Outcome<u64> {
+        let handle = self.new_handle();
+        self.graph(graph)?.nodes.push(handle);
+        self.graphs.nodes.insert(handle, Node { kind, graph, after });
+        Ok(handle)
+    }
+
+    /// Some nodes and all that they follow, directly or not.
+    pub fn reachable(&self, mut from: Vec<u64>) -> BTreeSet<u64> {
+        let mut seen = BTreeSet::new();
+        while let Some(node) = from.pop() {
+            if seen.insert(node) {
+                from.extend(self.graphs.nodes.get(&node).into_iter().flat_map(|node| &node.after));
+            }
+        }
+        seen
+    }
+}
+
+fn create(driver: &mut Driver, out: Out<u64>, _flags: u32) -> Outcome {
+    let graph = driver.new_graph();
+    out.set(graph)
+}
+
+fn destroy(driver: &mut Driver, graph: u64) -> Outcome {
+    driver.graph(graph)?;
+    driver.drop_graph(graph);
+    Ok(())
+}
+
+fn clone(driver: &mut Driver, out: Out<u64>, original: u64) -> Outcome {
+    let nodes = driver.graph(original)?.nodes.clone();
+    let copy = driver.new_graph();
+    let mut renamed = BTreeMap::new();
+    for old in nodes {
+        let Some(Node { kind, after, .. }) = driver.graphs.nodes.get(&old).cloned() else {
+            continue;
+        };
+        let after = after.iter().filter_map(|node| renamed.get(node).copied()).collect();
+        renamed.insert(old, driver.add_node(copy, kind, after)?);
+    }
+    out.set(copy)
+}
+
+fn make_executable(driver: &mut Driver, out: Out<u64>, graph: u64, flags: u64) -> Outcome {
+    driver.graph(graph)?;
+    let handle = driver.new_handle();
+    driver.graphs.executables.insert(handle, flags);
+    driver.note("cuGraphInstantiate", &[hex("graph", graph), hex("exec", handle)], Ok(()))?;
+    out.set(handle)
+}
+
+/// What says where it went wrong is left alone: it never does.
+fn instantiate_v1(
+    driver: &mut Driver,
+    out: Out<u64>,
+    graph: u64,
+    _: u64,
+    _: u64,
+    _: usize,
+) -> Outcome {
+    make_executable(driver, out, graph, 0)
+}
+
+/// `CUDA_GRAPH_INSTANTIATE_PARAMS`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Params {
+    flags: u64,
+    upload_stream: u64,
+    error_node: u64,
+    result: i32,
+}
+
+fn instantiate_with(
+    driver: &mut Driver,
+    out: Out<u64>,
+    graph: u64,
+    params: Out<Params>,
+) -> Outcome {
+    let asked = params.get()?;
+    make_executable(driver, out, graph, asked.flags)?;
+    params.set(Params { error_node: 0, result: 0, ..asked })
+}
+
+fn executable(driver: &mut Driver, handle: u64) -> Outcome<u64> {
+    driver.graphs.executables.get(&handle).copied().ok_or(Code::INVALID_HANDLE)
+}
+
+fn launch(driver: &mut Driver, handle: u64, stream: u64) -> Outcome {
+    executable(driver, handle)?;
+    driver.runs_now(stream, NodeKind::Child).map(|_| ())
+}
+
+fn executable_destroy(driver: &mut Driver, handle: u64) -> Outcome {
+    executable(driver, handle)?;
+    driver.graphs.executables.remove(&handle);
+    driver.note("cuGraphExecDestroy", &[hex("exec", handle)], Ok(()))
+}
+
+fn executable_flags(driver: &mut Driver, handle: u64, out: Out<u64>) -> Outcome {
+    out.set(executable(driver, handle)?)
+}
+
+fn update_v1(
+    driver: &mut Driver,
+    handle: u64,
+    graph: u64,
+    error: Out<u64>,
+    result: Out<i32>,
+) -> Outcome {
+    executable(driver, handle)?;
+    driver.graph(graph)?;
+    error.set_if_given(0);
+    result.set(0)
+}
+
+/// The result is `CUgraphExecUpdateResultInfo`: a number and two nodes.
+fn update(driver: &mut Driver, handle: u64, graph: u64, info: Out<[u64; 3]>) -> Outcome {
+    executable(driver, handle)?;
+    driver.graph(graph)?;
+    info.set([0; 3])
+}
+
+fn set_node(driver: &mut Driver, handle: u64, _node: u64, _params: u64) -> Outcome {
+    executable(driver, handle).map(|_| ())
+}
+
+fn dot_print(driver: &mut Driver, graph: u64, path: Text, _flags: u32) -> Outcome {
+    let nodes = driver.graph(graph)?.nodes.clone();
+    let mut text = String::from("digraph {\n");
+    for handle in nodes {
+        let Some(node) = driver.graphs.nodes.get(&handle) else { continue };
+        text.push_str(&format!("  n{handle:x} [label=\"{:?}\"];\n", node.kind));
+        for before in &node.after {
+            text.push_str(&format!("  n{before:x} -> n{handle:x};\n"));
+        }
+    }
+    text.push_str("}\n");
+    std::fs::write(path.get()?, text).map_err(|_| Code::OPERATING_SYSTEM)
+}
+
+/// The functions that add one kind of node; their parameters are not looked at.
+macro_rules! adders {
+    ($($name:ident: $kind:ident)*) => {$(
+        fn $name(driver: &mut Driver, out: Out<u64>, graph: u64, after: In<u64>, count: usize) -> Outcome {
+            let node = driver.add_node(graph, NodeKind::$kind, after.list(count)?)?;
+            out.set(node)
+        }
+    )*};
+}
+
+adders! { add_empty: Empty add_kernel: Kernel add_host: Host add_child: Child add_copy: Copy add_fill: Fill }
+
+/// The same with arguments that the node would have, which nobody reads.
+macro_rules! ignoring {
+    ($($name:ident => $plain:ident($($extra:ident: $type:ty),+);)*) => {$(
+        fn $name(driver: &mut Driver, out: Out<u64>, graph: u64, after: In<u64>, count: usize, $($extra: $type),+) -> Outcome {
+            let _ = ($($extra,)+);
+            $plain(driver, out, graph, after, count)
+        }
+    )*};
+}
+
+ignoring! {
+    add_kernel_with => add_kernel(params: u64);
+    add_host_with => add_host(params: u64);
+    add_child_with => add_child(child: u64);
+    add_copy_with => add_copy(params: u64, context: u64);
+    add_fill_with => add_fill(params: u64, context: u64);
+}
+
+/// What this module exports.
+pub static EXPORTS: &[Export] = exports! {
+    cuGraphCreate(out: Out<u64>, flags: u32) => locked create { 10000: cuGraphCreate }
+    cuGraphDestroy(graph: u64) => locked destroy { 10000: cuGraphDestroy }
+    cuGraphClone(out: Out<u64>, original: u64) => locked clone { 10000: cuGraphClone }
+    cuGraphInstantiate(out: Out<u64>, graph: u64, error: u64, log: u64, size: usize) => locked instantiate_v1 {
+        10000: cuGraphInstantiate, 11000: cuGraphInstantiate_v2,
+    }
+    cuGraphInstantiateWithFlags(out: Out<u64>, graph: u64, flags: u64) => locked make_executable {
+        11040: cuGraphInstantiateWithFlags,
+    }
+    cuGraphInstantiateWithParams(out: Out<u64>, graph: u64, params: Out<Params>) => locked instantiate_with {
+        12000: cuGraphInstantiateWithParams, 12000 twin: cuGraphInstantiateWithParams_ptsz,
+    }
+    cuGraphLaunch(handle: u64, stream: u64) => locked launch { 10000: cuGraphLaunch, 10000 twin: cuGraphLaunch_ptsz }
+    cuGraphUpload(handle: u64, stream: u64) => locked launch { 11010: cuGraphUpload, 11010 twin: cuGraphUpload_ptsz }
+    cuGraphExecDestroy(handle: u64) => locked executable_destroy { 10000: cuGraphExecDestroy }
+    cuGraphExecGetFlags(handle: u64, out: Out<u64>) => locked executable_flags { 12000: cuGraphExecGetFlags }
+    cuGraphExecUpdate(handle: u64, graph: u64, error: Out<u64>, result: Out<i32>) => locked update_v1 { 10020: cuGraphExecUpdate }
+    cuGraphExecUpdate(handle: u64, graph: u64, info: Out<[u64; 3]>) => locked update { 12000: cuGraphExecUpdate_v2 }
+    cuGraphExecKernelNodeSetParams(handle: u64, node: u64, params: u64) => locked set_node {
+        10010: cuGraphExecKernelNodeSetParams, 12000: cuGraphExecKernelNodeSetParams_v2,
+    }
+    cuGraphDebugDotPrint(graph: u64, path: Text, flags: u32) => locked dot_print { 11030: cuGraphDebugDotPrint }
+    cuGraphAddEmptyNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize) => locked add_empty { 10000: cuGraphAddEmptyNode }
+    cuGraphAddKernelNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64) => locked add_kernel_with {
+        10000: cuGraphAddKernelNode, 12000: cuGraphAddKernelNode_v2,
+    }
+    cuGraphAddHostNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64) => locked add_host_with {
+        10000: cuGraphAddHostNode,
+    }
+    cuGraphAddChildGraphNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, child: u64) => locked add_child_with {
+        10000: cuGraphAddChildGraphNode,
+    }
+    cuGraphAddMemcpyNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64) => locked add_copy_with {
+        10000: cuGraphAddMemcpyNode,
+    }
+    cuGraphAddMemsetNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64) => locked add_fill_with {
+        10000: cuGraphAddMemsetNode,
+    }
+};
