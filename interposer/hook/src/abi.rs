@@ -12,7 +12,7 @@ pub const NOT_INITIALIZED: Status = 3;
 pub const NOT_FOUND: Status = 500;
 
 /// `CUipcMemHandle`, passed by value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct IpcHandle([u8; 64]);
 

@@ -2,8 +2,8 @@
 
 use crate::{
     abi::{SUCCESS, Status},
+    call::{Call, Guard, Note},
     event::{Event, Op},
-    hooks::{Call, Guard, Note},
 };
 
 type Begin = unsafe extern "C" fn(u64) -> Status;
@@ -74,11 +74,84 @@ pub unsafe fn end(call: &Call<'_>, real: End, stream: u64, graph: *mut u64) -> S
     let before = guard.captured(stream);
     // SAFETY: the program's own call.
     let status = unsafe { real(stream, graph) };
-    if status == SUCCESS || before && !guard.captured(stream) {
-        if let Some(note) = guard.note(status) {
-            let under_way = call.hooks().count_capture(false);
-            note.publish(Event { address: stream, aux: under_way, ..note.event(Op::Capture) });
-        }
+    let ended = status == SUCCESS || before && !guard.captured(stream);
+    if let Some(note) = guard.note(status).filter(|_| ended) {
+        let under_way = call.hooks().count_capture(false);
+        note.publish(Event { address: stream, aux: under_way, ..note.event(Op::Capture) });
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use super::*;
+    use crate::{
+        table::Api,
+        testing::{event, on, ops, recording},
+    };
+
+    extern "C" fn begin_ok(_: u64, _: u32) -> Status {
+        SUCCESS
+    }
+
+    extern "C" fn begin_fails(_: u64, _: u32) -> Status {
+        401
+    }
+
+    extern "C" fn end_ok(_: u64, _: *mut u64) -> Status {
+        SUCCESS
+    }
+
+    /// `CUstreamCaptureStatus` that the driver tells.
+    static STATE: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn capturing(_: u64, out: *mut u32) -> Status {
+        // SAFETY: the driver's questions pass valid pointers.
+        unsafe { *out = STATE.load(Relaxed) };
+        SUCCESS
+    }
+
+    extern "C" fn end_of_invalidated(_: u64, _: *mut u64) -> Status {
+        STATE.store(0, Relaxed);
+        901
+    }
+
+    extern "C" fn end_elsewhere(_: u64, _: *mut u64) -> Status {
+        908
+    }
+
+    #[test]
+    fn captures_are_counted_while_they_last_however_they_end() {
+        let hooks = recording();
+        hooks.driver.set("cuStreamIsCapturing", capturing as *const () as usize);
+        let start = |real| {
+            // SAFETY: the real ones take any numbers.
+            on(&hooks, Api::cuStreamBeginCapture_v2, |call| unsafe { begin_mode(call, real, 9, 0) })
+        };
+        let stop = |real| {
+            // SAFETY: as above; the graph is not written.
+            on(&hooks, Api::cuStreamEndCapture, |call| unsafe {
+                end(call, real, 9, core::ptr::null_mut())
+            })
+        };
+        start(begin_fails);
+        assert_eq!((ops(), hooks.captures()), (vec![], 0));
+        start(begin_ok);
+        let began = event();
+        assert_eq!((began.op, began.address, began.size, began.aux), (Op::Capture, 9, 1, 1));
+        stop(end_ok);
+        let ended = event();
+        assert_eq!((ended.op, ended.address, ended.size, ended.aux), (Op::Capture, 9, 0, 0));
+
+        start(begin_ok);
+        ops();
+        STATE.store(1, Relaxed);
+        stop(end_elsewhere);
+        assert_eq!((ops(), hooks.captures()), (vec![], 1));
+        STATE.store(2, Relaxed);
+        stop(end_of_invalidated);
+        assert_eq!((ops(), hooks.captures()), (vec![Op::Capture], 0));
+    }
 }

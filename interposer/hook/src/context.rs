@@ -4,8 +4,8 @@ use wire::device::UNKNOWN;
 
 use crate::{
     abi::{self, Status},
+    call::{Call, Note},
     event::{Event, Op},
-    hooks::{Call, Note},
 };
 
 type Destroy = unsafe extern "C" fn(u64) -> Status;
@@ -58,4 +58,65 @@ pub unsafe fn release(call: &Call<'_>, real: OfDevice, device: i32) -> Status {
         primary_ended(&note, device);
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        abi::SUCCESS,
+        table::Api,
+        testing::{event, on, ops, recording},
+    };
+
+    extern "C" fn destroy_ok(_: u64) -> Status {
+        SUCCESS
+    }
+
+    extern "C" fn device_ok(_: i32) -> Status {
+        SUCCESS
+    }
+
+    extern "C" fn device_fails(_: i32) -> Status {
+        1
+    }
+
+    extern "C" fn state(device: i32, _: *mut u32, active: *mut i32) -> Status {
+        // SAFETY: the driver's questions pass valid pointers.
+        unsafe { *active = i32::from(device == 0) };
+        SUCCESS
+    }
+
+    #[test]
+    fn a_context_that_was_destroyed_is_named() {
+        // SAFETY: the real one takes any number.
+        on(&recording(), Api::cuCtxDestroy_v2, |call| unsafe { destroy(call, destroy_ok, 0xc1) });
+        let reset = event();
+        assert_eq!((reset.op, reset.aux, reset.device), (Op::Reset, 0xc1, UNKNOWN));
+    }
+
+    #[test]
+    fn a_reset_ends_the_primary_context_of_its_device_unless_it_fails() {
+        let hooks = recording();
+        // SAFETY: the real ones take any number.
+        on(&hooks, Api::cuDevicePrimaryCtxReset_v2, |call| unsafe { reset(call, device_ok, 3) });
+        let ended = event();
+        assert_eq!((ended.op, ended.aux, ended.device), (Op::Reset, 0, 3));
+        // SAFETY: as above.
+        on(&hooks, Api::cuDevicePrimaryCtxReset_v2, |call| unsafe { reset(call, device_fails, 3) });
+        assert_eq!(ops(), []);
+    }
+
+    #[test]
+    fn only_the_last_release_ends_the_primary_context() {
+        let hooks = recording();
+        hooks.driver.set("cuDevicePrimaryCtxGetState", state as *const () as usize);
+        for (device, want) in [(0, &[][..]), (1, &[Op::Reset])] {
+            // SAFETY: the real one takes any number.
+            on(&hooks, Api::cuDevicePrimaryCtxRelease_v2, |call| unsafe {
+                release(call, device_ok, device)
+            });
+            assert_eq!(ops(), want);
+        }
+    }
 }

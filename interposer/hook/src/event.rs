@@ -58,13 +58,14 @@ pub struct Event {
     pub class: Class,
     /// Index of the function in the hook table.
     pub api: u8,
-    /// CUDA ordinal, [`wire::device::UNKNOWN`] if not known.
+    /// CUDA ordinal, [`wire::device::UNKNOWN`] if not known. The recorder fills it in like `class`.
     pub device: u8,
     /// `CUresult` of the real call; 0 is success.
     pub result: i32,
     /// Pointer, handle or pool.
     pub address: u64,
-    /// Bytes.
+    /// Bytes. For [`Op::GivingBack`] of a mapping the range that the program unmaps, otherwise 0
+    /// until the recorder puts the found entry's size there.
     pub size: u64,
     /// As in [`wire::record`].
     pub aux: u64,

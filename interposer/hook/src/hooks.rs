@@ -1,23 +1,20 @@
-//! The state of the hooks in one process, and one call through them.
-//!
-//! A hook is five steps: [`Call::enter`] (guard), the real call, [`Guard::note`], [`Note::publish`],
-//! return. Between guard and return nothing can fail, and nothing touches the result.
+//! The state of the hooks in one process: the real functions, the recorder once there is one, and
+//! what is counted.
 
 use core::{
-    ptr::{self, NonNull},
+    ptr,
     sync::atomic::{
         AtomicPtr, AtomicU8, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
 };
 
-use wire::{device::UNKNOWN, header::Counter, record::Class};
+use wire::header::Counter;
 
 use crate::{
-    abi::{SUCCESS, Status},
+    call::{Call, send},
     driver::Driver,
-    event::{ABI, Event, NO_ENTRY, Op, Recorder, Thread},
-    guard::{Depth, Errno},
+    event::{ABI, Event, Op, Recorder},
     linkage::{Entry, Linkage},
     loader,
     table::{Api, COUNT},
@@ -74,6 +71,28 @@ impl Hooks {
         unsafe { self.recorder.load(Acquire).as_ref() }
     }
 
+    /// Counts a call that nobody could record, because the recorder is only being opened.
+    pub(crate) fn count_missed(&self) {
+        if self.phase.load(Relaxed) == STARTING {
+            self.missed.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Takes the counts that were kept while there was no recorder.
+    pub(crate) fn take_kept(&self) -> [(Counter, u64); 2] {
+        let take = |kept: &AtomicU64| match kept.load(Relaxed) {
+            0 => 0,
+            _ => kept.swap(0, Relaxed),
+        };
+        [(Counter::BeforeStart, take(&self.missed)), (Counter::UnmappedName, take(&self.unmapped))]
+    }
+
+    /// Whether a device is seen for the first time.
+    pub(crate) fn is_new_device(&self, device: u8) -> bool {
+        let bit = 1_u64 << (device & 63);
+        self.devices.load(Relaxed) & bit == 0 && self.devices.fetch_or(bit, Relaxed) & bit == 0
+    }
+
     /// Counts a name that `cuGetProcAddress` answered with an address nobody exports.
     pub fn count_unmapped(&self) {
         self.unmapped.fetch_add(1, Relaxed);
@@ -94,7 +113,12 @@ impl Hooks {
         }
     }
 
-    fn start(&self, call: &Call<'_>) {
+    /// Opens the recorder, if this is the first success of all; `call` had it.
+    pub(crate) fn start(&self, call: &Call<'_>) {
+        // One look is enough for all calls but the first few.
+        if self.phase.load(Relaxed) != IDLE {
+            return;
+        }
         // Acquire and the release store below: only one thread comes in here.
         if self.phase.compare_exchange(IDLE, STARTING, Acquire, Relaxed).is_err() {
             return;
@@ -113,252 +137,5 @@ impl Hooks {
             self.recorder.store(opened.cast_mut(), Release);
         }
         self.phase.store(DONE, Release);
-    }
-}
-
-/// One call of a hooked function.
-pub struct Call<'a> {
-    hooks: &'a Hooks,
-    thread: NonNull<Thread>,
-    api: Api,
-}
-
-impl<'a> Call<'a> {
-    /// A call of `api`.
-    ///
-    /// # Safety
-    /// `thread` is the calling thread's block and outlives the call.
-    #[must_use]
-    pub const unsafe fn new(hooks: &'a Hooks, thread: NonNull<Thread>, api: Api) -> Self {
-        Self { hooks, thread, api }
-    }
-
-    /// The hooks.
-    #[must_use]
-    pub const fn hooks(&self) -> &'a Hooks {
-        self.hooks
-    }
-
-    /// First step of a hook: from here to the guard's end, other hooks of this thread only pass on.
-    #[must_use]
-    pub fn enter(&self) -> Guard<'_> {
-        // SAFETY: `Call::new` was promised that this is the calling thread's block.
-        let depth = unsafe { Depth::enter(self.thread) };
-        Guard { call: self, depth }
-    }
-
-    fn event(&self, op: Op) -> Event {
-        Event {
-            op,
-            class: Class::None,
-            api: self.api as u8,
-            device: UNKNOWN,
-            result: SUCCESS,
-            address: 0,
-            size: 0,
-            aux: 0,
-            extra: 0,
-            classes: 0,
-            entry: NO_ENTRY,
-            private: self.hooks.captures() > 0,
-            thread: self.thread.as_ptr(),
-        }
-    }
-}
-
-fn send(recorder: &Recorder, event: &mut Event) {
-    // SAFETY: the event's thread block is the calling thread's, as `Call::new` was promised.
-    unsafe { (recorder.record)(event) };
-}
-
-/// A hook under way.
-pub struct Guard<'a> {
-    call: &'a Call<'a>,
-    depth: Depth<'a>,
-}
-
-impl<'a> Guard<'a> {
-    /// The recorder, if this is the outermost hook and there is one.
-    fn recorder(&self) -> Option<&'a Recorder> {
-        if self.depth.is_outermost() { self.call.hooks.recorder() } else { None }
-    }
-
-    /// Before the real call: whether calls on `stream` are captured, so that they take and give
-    /// nothing now. Asks the driver only while some capture is under way.
-    #[must_use]
-    pub fn captured(&self, stream: u64) -> bool {
-        let hooks = self.call.hooks;
-        if self.recorder().is_none() || hooks.captures() == 0 {
-            return false;
-        }
-        let _errno = Errno::keep();
-        hooks.driver.capturing(stream, self.call.api.per_thread()).unwrap_or(false)
-    }
-
-    /// Before the real call of a free: the pool that stream-ordered memory at `address` came from.
-    #[must_use]
-    pub fn pool_of(&self, address: u64) -> Option<u64> {
-        self.recorder()?;
-        let _errno = Errno::keep();
-        let driver = &self.call.hooks.driver;
-        driver.pool_of(address).or_else(|| driver.pool_of_device(driver.device()?))
-    }
-
-    /// Before the real call of a free: the thing at `address`, one of `classes`, is on its way out.
-    #[must_use]
-    pub fn giving_back(&self, address: u64, size: u64, classes: &[Class]) -> End {
-        let recorder = self.recorder().filter(|_| address != 0);
-        End(recorder.map(|recorder| {
-            let classes = classes.iter().fold(0, |set, class| set | 1 << *class as u32);
-            let mut event = Event { address, size, classes, ..self.call.event(Op::GivingBack) };
-            send(recorder, &mut event);
-            event
-        }))
-    }
-
-    /// After the real call of a free: it is gone, or it is still there.
-    pub fn gave_back(&self, end: &mut End, status: Status) {
-        match (&mut end.0, self.note(status)) {
-            (Some(event), Some(note)) => {
-                event.op = Op::GaveBack;
-                event.result = status;
-                send(note.recorder, event);
-            }
-            // The recorder was opened only now: the thing was never recorded either.
-            _ => {}
-        }
-    }
-
-    /// After the real call, which returned `status`: what to note with; `None` if nothing is
-    /// recorded. The first success opens the recorder.
-    #[must_use]
-    pub fn note(&self, status: Status) -> Option<Note<'a>> {
-        if status == SUCCESS
-            && self.depth.is_outermost()
-            && self.call.hooks.phase.load(Relaxed) == IDLE
-        {
-            let _errno = Errno::keep();
-            self.call.hooks.start(self.call);
-        }
-        self.note_if_started(status)
-    }
-
-    /// As [`Self::note`], but opens no recorder: for hooks that run under somebody's lock.
-    #[must_use]
-    pub fn note_if_started(&self, status: Status) -> Option<Note<'a>> {
-        let hooks = self.call.hooks;
-        if !self.depth.is_outermost() {
-            return None;
-        }
-        if hooks.phase.load(Relaxed) == STARTING {
-            hooks.missed.fetch_add(1, Relaxed);
-        }
-        let recorder = hooks.recorder()?;
-        let note = Note { call: self.call, recorder, status, _errno: Errno::keep() };
-        note.hand_over(&hooks.missed, Counter::BeforeStart);
-        note.hand_over(&hooks.unmapped, Counter::UnmappedName);
-        Some(note)
-    }
-}
-
-/// A free between its two halves; empty if nothing is recorded.
-pub struct End(Option<Event>);
-
-impl End {
-    /// What the recorder found at the address; `None` if it found nothing.
-    #[must_use]
-    pub fn found(&self) -> Option<&Event> {
-        self.0.as_ref().filter(|event| event.entry != NO_ENTRY)
-    }
-}
-
-/// The result of a real call on its way to the recorder. Keeps `errno`.
-pub struct Note<'a> {
-    call: &'a Call<'a>,
-    recorder: &'a Recorder,
-    status: Status,
-    _errno: Errno,
-}
-
-impl<'a> Note<'a> {
-    /// Whether the real call succeeded.
-    #[must_use]
-    pub const fn succeeded(&self) -> bool {
-        self.status == SUCCESS
-    }
-
-    /// Questions to the driver.
-    #[must_use]
-    pub const fn driver(&self) -> &'a Driver {
-        &self.call.hooks.driver
-    }
-
-    /// What the call wrote to `out`; 0 if it failed or was given nothing to write to.
-    ///
-    /// # Safety
-    /// `out` is null or what the program passed to the real call as its out-parameter.
-    #[must_use]
-    pub unsafe fn read<W: Copy + Into<u64>>(&self, out: *const W) -> u64 {
-        if !self.succeeded() || out.is_null() {
-            return 0;
-        }
-        // SAFETY: the call succeeded, so it wrote there.
-        unsafe { out.read_unaligned() }.into()
-    }
-
-    /// The current context's device; [`UNKNOWN`] without a context.
-    #[must_use]
-    pub fn current_device(&self) -> u8 {
-        self.driver().device().unwrap_or(UNKNOWN)
-    }
-
-    /// An event of this call, to be completed.
-    #[must_use]
-    pub fn event(&self, op: Op) -> Event {
-        Event { result: self.status, ..self.call.event(op) }
-    }
-
-    /// Hands an event to the recorder, after its device if that was never seen before.
-    pub fn publish(&self, mut event: Event) {
-        if event.device != UNKNOWN {
-            self.see(event.device);
-        }
-        send(self.recorder, &mut event);
-    }
-
-    /// Publishes that something was taken, or that taking it failed.
-    pub fn took(&self, event: Event) {
-        let device_matters = !matches!(event.class, Class::Host | Class::Reservation);
-        if self.succeeded() && device_matters && event.device == UNKNOWN {
-            self.lost(Counter::UnknownDevice);
-        }
-        self.publish(event);
-    }
-
-    /// Counts one loss.
-    pub fn lost(&self, counter: Counter) {
-        send(self.recorder, &mut Event { size: counter as u64, ..self.call.event(Op::Lost) });
-    }
-
-    /// Hands a count that was kept while there was no recorder over to it.
-    fn hand_over(&self, kept: &AtomicU64, counter: Counter) {
-        if kept.load(Relaxed) != 0 {
-            for _ in 0..kept.swap(0, Relaxed) {
-                self.lost(counter);
-            }
-        }
-    }
-
-    /// Tells the recorder what a device is, once.
-    fn see(&self, device: u8) {
-        let bit = 1_u64 << (device & 63);
-        let seen = &self.call.hooks.devices;
-        if seen.load(Relaxed) & bit != 0 || seen.fetch_or(bit, Relaxed) & bit != 0 {
-            return;
-        }
-        let [address, aux] = self.driver().uuid(device).unwrap_or_default();
-        let size = self.driver().total(device).unwrap_or_default();
-        let event = Event { device, address, aux, size, ..self.call.event(Op::Device) };
-        send(self.recorder, &mut { event });
     }
 }

@@ -4,8 +4,8 @@ use wire::record::Class;
 
 use crate::{
     abi::Status,
+    call::{Call, Guard},
     event::{Event, Op},
-    hooks::{Call, Guard},
 };
 
 type Alloc<W> = unsafe extern "C" fn(*mut u64, W) -> Status;
@@ -70,4 +70,41 @@ pub unsafe fn free(call: &Call<'_>, real: Free, address: u64) -> Status {
     let status = unsafe { real(address) };
     guard.gave_back(&mut end, status);
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        abi::SUCCESS,
+        table::Api,
+        testing::{event, events, hold, on, recording},
+    };
+
+    extern "C" fn alloc_ok(out: *mut u64, _: u64, _: u32) -> Status {
+        // SAFETY: the tests pass valid pointers.
+        unsafe { *out = 0x8000 };
+        SUCCESS
+    }
+
+    extern "C" fn free_ok(_: u64) -> Status {
+        SUCCESS
+    }
+
+    #[test]
+    fn pinned_memory_keeps_its_flags_and_is_given_back_as_pinned_memory_only() {
+        let hooks = recording();
+        let mut out = 0;
+        // SAFETY: valid arguments.
+        on(&hooks, Api::cuMemHostAlloc, |call| unsafe {
+            alloc_flags(call, alloc_ok, &raw mut out, 100, 3)
+        });
+        let took = event();
+        let got = (took.class, took.address, took.size, took.aux);
+        assert_eq!(got, (Class::Host, 0x8000, 100, 3));
+        hold(0x8000, 100, Class::Linear);
+        // SAFETY: the real one takes any number.
+        on(&hooks, Api::cuMemFreeHost, |call| unsafe { free(call, free_ok, 0x8000) });
+        assert_eq!(events()[0].classes, 1 << Class::Host as u32);
+    }
 }

@@ -1,6 +1,6 @@
 //! `cuInit`: its first success is when recording starts.
 
-use crate::{abi::Status, hooks::Call};
+use crate::{abi::Status, call::Call};
 
 type Init = unsafe extern "C" fn(u32) -> Status;
 

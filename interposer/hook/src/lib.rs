@@ -7,6 +7,7 @@
 
 pub mod abi;
 pub mod c10;
+pub mod call;
 pub mod capture;
 pub mod context;
 pub mod driver;

@@ -7,8 +7,8 @@ use wire::{device::UNKNOWN, record::Class};
 
 use crate::{
     abi::{POOL_RESERVED, POOL_USED, PoolProps, Status},
+    call::{Call, Guard, Note},
     event::{Event, Op},
-    hooks::{Call, Guard, Note},
 };
 
 type Alloc = unsafe extern "C" fn(*mut u64, u64, u64) -> Status;
@@ -190,4 +190,154 @@ pub unsafe fn get_attribute(
         publish_reading(&note, pool, reserved);
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        abi::{Location, SUCCESS},
+        hooks::Hooks,
+        table::Api,
+        testing::{event, events, hold, on, ops, recording},
+    };
+
+    extern "C" fn alloc_ok(out: *mut u64, _: u64, _: u64) -> Status {
+        // SAFETY: the tests pass valid pointers.
+        unsafe { *out = 0x5000 };
+        SUCCESS
+    }
+
+    extern "C" fn alloc_from_ok(out: *mut u64, _: u64, _: u64, _: u64) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = 0x5000 };
+        SUCCESS
+    }
+
+    extern "C" fn pair_ok(_: u64, _: u64) -> Status {
+        SUCCESS
+    }
+
+    extern "C" fn create_ok(out: *mut u64, _: *const PoolProps) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = 0x900 };
+        SUCCESS
+    }
+
+    extern "C" fn attribute(_: u64, attribute: u32, out: *mut u64) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = if attribute == POOL_RESERVED { 4096 } else { 64 } };
+        SUCCESS
+    }
+
+    extern "C" fn pool_of_device(out: *mut u64, device: i32) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = 0x900 + device as u64 };
+        SUCCESS
+    }
+
+    extern "C" fn stream_one_captures(stream: u64, out: *mut u32) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = u32::from(stream == 1) };
+        SUCCESS
+    }
+
+    extern "C" fn nothing_captures(_: u64, out: *mut u32) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = 0 };
+        SUCCESS
+    }
+
+    fn hooks() -> Hooks {
+        let hooks = recording();
+        hooks.driver.set("cuMemPoolGetAttribute", attribute as *const () as usize);
+        hooks.driver.set("cuDeviceGetMemPool", pool_of_device as *const () as usize);
+        hooks.driver.set("cuStreamIsCapturing", stream_one_captures as *const () as usize);
+        hooks.driver.set("cuStreamIsCapturing_ptsz", nothing_captures as *const () as usize);
+        hooks
+    }
+
+    fn alloc_on(hooks: &Hooks, api: Api, stream: u64) {
+        let mut out = 0;
+        // SAFETY: valid arguments.
+        on(hooks, api, |call| unsafe { alloc(call, alloc_ok, &raw mut out, 100, stream) });
+    }
+
+    #[test]
+    fn a_block_names_the_pool_of_its_device_and_the_pool_is_read_after_it() {
+        alloc_on(&hooks(), Api::cuMemAllocAsync, 0);
+        let [block, reading] = events()[..] else { panic!("a block and a reading") };
+        assert_eq!((block.class, block.address, block.aux), (Class::PoolBlock, 0x5000, 0x902));
+        assert_eq!((reading.op, reading.class), (Op::PoolReading, Class::Pool));
+        assert_eq!((reading.address, reading.size, reading.aux), (0x902, 4096, 64));
+        assert_eq!(reading.device, 2);
+    }
+
+    #[test]
+    fn a_block_of_a_pool_that_was_named_is_of_that_pool() {
+        let mut out = 0;
+        // SAFETY: valid arguments.
+        on(&hooks(), Api::cuMemAllocFromPoolAsync, |call| unsafe {
+            alloc_from(call, alloc_from_ok, &raw mut out, 100, 0x123, 0)
+        });
+        assert_eq!(events()[0].aux, 0x123);
+    }
+
+    #[test]
+    fn on_a_stream_that_is_captured_nothing_is_taken_or_given_back() {
+        let hooks = hooks();
+        hooks.count_capture(true);
+        alloc_on(&hooks, Api::cuMemAllocAsync, 1);
+        // SAFETY: the real one takes any numbers.
+        on(&hooks, Api::cuMemFreeAsync, |call| unsafe { free(call, pair_ok, 0x5000, 1) });
+        assert_eq!(ops(), []);
+        alloc_on(&hooks, Api::cuMemAllocAsync, 2);
+        assert!(events()[0].private, "taken while another stream is captured");
+        // The same number of the other flavour is another stream.
+        alloc_on(&hooks, Api::cuMemAllocAsync_ptsz, 1);
+        assert_eq!(ops(), [Op::Took, Op::PoolReading]);
+        hooks.count_capture(false);
+        alloc_on(&hooks, Api::cuMemAllocAsync, 1);
+        assert_eq!(ops(), [Op::Took, Op::PoolReading]);
+    }
+
+    #[test]
+    fn a_free_and_a_trim_are_followed_by_a_reading() {
+        let hooks = hooks();
+        hold(0x5000, 100, Class::PoolBlock);
+        // SAFETY: the real one takes any numbers.
+        on(&hooks, Api::cuMemFreeAsync, |call| unsafe { free(call, pair_ok, 0x5000, 0) });
+        assert_eq!(ops(), [Op::GivingBack, Op::GaveBack, Op::PoolReading]);
+        // SAFETY: as above.
+        on(&hooks, Api::cuMemPoolTrimTo, |call| unsafe { trim(call, pair_ok, 0x900, 0) });
+        assert_eq!(event().address, 0x900);
+    }
+
+    #[test]
+    fn a_reserve_that_the_program_reads_is_a_reading_and_other_attributes_are_not() {
+        let hooks = hooks();
+        let mut value = 0;
+        for (which, want) in [(POOL_RESERVED, &[Op::PoolReading][..]), (POOL_USED, &[])] {
+            // SAFETY: valid arguments.
+            on(&hooks, Api::cuMemPoolGetAttribute, |call| unsafe {
+                get_attribute(call, attribute, 0x900, which, &raw mut value)
+            });
+            assert_eq!(ops(), want);
+        }
+    }
+
+    #[test]
+    fn a_pool_lies_on_the_device_of_its_properties() {
+        for (kind, device) in [(1, 5), (2, UNKNOWN)] {
+            let location = Location { kind, id: 5 };
+            let props = PoolProps { kind: 1, handle_types: 0, location };
+            let mut out = 0;
+            // SAFETY: valid arguments.
+            on(&hooks(), Api::cuMemPoolCreate, |call| unsafe {
+                create(call, create_ok, &raw mut out, &raw const props)
+            });
+            let pool = event();
+            assert_eq!((pool.class, pool.address, pool.device), (Class::Pool, 0x900, device));
+        }
+    }
 }

@@ -7,8 +7,9 @@ use core::{
 
 use crate::{
     abi::{SUCCESS, Status},
+    call::Call,
     elf,
-    hooks::{Call, Hooks},
+    hooks::Hooks,
     linkage::{Found, Linkage},
     loader,
     table::{self, ROWS},

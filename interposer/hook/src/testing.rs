@@ -6,8 +6,9 @@ use wire::record::Class;
 
 use crate::{
     abi::{SUCCESS, Status},
+    call::Call,
     event::{ABI, Event, NO_ENTRY, Op, Recorder, Thread},
-    hooks::{Call, Hooks},
+    hooks::Hooks,
     linkage::{Entry, Linkage},
     table::{Api, COUNT},
 };

@@ -4,8 +4,8 @@ use wire::{device::UNKNOWN, record::Class};
 
 use crate::{
     abi::{AllocationProp, OUT_OF_MEMORY, SUCCESS, Status},
+    call::{Call, Note},
     event::{Event, Op},
-    hooks::{Call, Note},
 };
 
 type Create = unsafe extern "C" fn(*mut u64, u64, *const AllocationProp, u64) -> Status;
@@ -89,28 +89,16 @@ pub unsafe fn map(
     status
 }
 
-/// `cuMemUnmap`: of one mapping, or of several that lie side by side.
+/// `cuMemUnmap`: of one mapping, or of several that lie side by side, which the recorder finds.
 ///
 /// # Safety
 /// `real` is the real function; the arguments are the program's.
 pub unsafe fn unmap(call: &Call<'_>, real: Unmap, address: u64, size: u64) -> Status {
     let guard = call.enter();
-    let classes = [Class::Mapping];
-    let mut end = guard.giving_back(address, size, &classes);
-    let mut done = end.found().map_or(size, |found| found.size);
+    let mut end = guard.giving_back(address, size, &[Class::Mapping]);
     // SAFETY: the program's own call.
     let status = unsafe { real(address, size) };
     guard.gave_back(&mut end, status);
-    while status == SUCCESS && done < size {
-        // The addresses are the program's until it gives the reservation back, so the others may
-        // be settled now.
-        let mut end = guard.giving_back(address.saturating_add(done), size - done, &classes);
-        let Some(next) = end.found().map(|found| found.size).filter(|size| *size != 0) else {
-            break;
-        };
-        guard.gave_back(&mut end, status);
-        done = done.saturating_add(next);
-    }
     status
 }
 
@@ -196,4 +184,107 @@ pub unsafe fn import(
         note.took(Event { class, address, device, ..note.event(Op::Took) });
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        abi::Location,
+        table::Api,
+        testing::{event, events, on, ops, recording},
+    };
+
+    extern "C" fn create_ok(out: *mut u64, _: u64, _: *const AllocationProp, _: u64) -> Status {
+        // SAFETY: the tests pass valid pointers.
+        unsafe { *out = 0x77 };
+        SUCCESS
+    }
+
+    extern "C" fn create_invalid(_: *mut u64, _: u64, _: *const AllocationProp, _: u64) -> Status {
+        1
+    }
+
+    fn create_on(real: Create, kind: u32, id: i32) -> Event {
+        let location = Location { kind, id };
+        let props = AllocationProp { kind: 1, handle_types: 0, location, win32: 0, flags: 0 };
+        let mut out = 0;
+        // SAFETY: valid arguments.
+        on(&recording(), Api::cuMemCreate, |call| unsafe {
+            create(call, real, &raw mut out, 4096, &raw const props, 0)
+        });
+        event()
+    }
+
+    #[test]
+    fn a_handle_lies_on_the_device_of_its_properties_or_in_the_hosts_memory() {
+        let handle = create_on(create_ok, 1, 5);
+        let got = (handle.class, handle.device, handle.address, handle.size);
+        assert_eq!(got, (Class::Handle, 5, 0x77, 4096));
+        let host = create_on(create_ok, 3, 5);
+        assert_eq!((host.class, host.device), (Class::Host, UNKNOWN));
+    }
+
+    #[test]
+    fn properties_that_the_driver_may_not_have_read_are_not_read() {
+        let props = core::ptr::dangling();
+        let mut out = 0;
+        // SAFETY: the function given as the real one looks at nothing.
+        on(&recording(), Api::cuMemCreate, |call| unsafe {
+            create(call, create_invalid, &raw mut out, 4096, props, 0)
+        });
+        let failed = event();
+        let got = (failed.op, failed.result, failed.address, failed.size, failed.device);
+        assert_eq!(got, (Op::Took, 1, 0, 4096, UNKNOWN));
+    }
+
+    extern "C" fn map_ok(_: u64, _: u64, _: u64, _: u64, _: u64) -> Status {
+        SUCCESS
+    }
+
+    extern "C" fn unmap_fails(_: u64, _: u64) -> Status {
+        1
+    }
+
+    #[test]
+    fn a_mapping_names_its_handle_and_offset_and_an_unmapping_its_range() {
+        let hooks = recording();
+        on(&hooks, Api::cuMemMap, |call| {
+            // SAFETY: the real one takes any numbers.
+            unsafe { map(call, map_ok, 0x10_0000, 0x2000, 0x1000, 0x77, 0) }
+        });
+        let mapping = event();
+        let got = (mapping.class, mapping.address, mapping.size, mapping.aux, mapping.extra);
+        assert_eq!(got, (Class::Mapping, 0x10_0000, 0x2000, 0x77, 0x1000));
+        on(&hooks, Api::cuMemUnmap, |call| {
+            // SAFETY: as above.
+            unsafe { unmap(call, unmap_fails, 0x10_0000, 0x2000) }
+        });
+        let [before, after] = events()[..] else { panic!("two halves") };
+        assert_eq!((before.op, before.size), (Op::GivingBack, 0x2000));
+        assert_eq!((after.op, after.result), (Op::GaveBack, 1));
+    }
+
+    extern "C" fn retain_ok(out: *mut u64, _: u64) -> Status {
+        // SAFETY: the tests pass valid pointers.
+        unsafe { *out = 0x77 };
+        SUCCESS
+    }
+
+    extern "C" fn retain_fails(_: *mut u64, _: u64) -> Status {
+        1
+    }
+
+    #[test]
+    fn a_reference_is_counted_only_if_it_was_given() {
+        let hooks = recording();
+        let mut out = 0;
+        for (real, want) in [(retain_ok as Retain, &[Op::Retained][..]), (retain_fails, &[])] {
+            // SAFETY: valid arguments.
+            on(&hooks, Api::cuMemRetainAllocationHandle, |call| unsafe {
+                retain(call, real, &raw mut out, 0x10_0000)
+            });
+            assert_eq!(ops(), want);
+        }
+    }
 }
