@@ -32,16 +32,17 @@ impl State {
     pub fn apply(&mut self, event: &Event) {
         let record = &event.record;
         self.books.grown.clear();
-        self.now = self.now.max(record.time);
-        let block = record.class == Class::Block;
-        if !self.fresh.is_empty() && !(block && record.verb == Verb::Alloc) {
-            self.settle_fresh(record);
+        if (record.verb, record.class) == (Verb::Alloc, Class::Block) {
+            // Before the thread counts as gone on: the block tells whose the memory under it is.
+            self.promote(record.address, bytes(record.size));
         }
+        self.settle_fresh(record);
+        self.now = self.now.max(record.time);
         match (record.verb, record.class) {
             (Verb::Alloc, _) => self.taken(record),
-            (Verb::FreeBegin, Class::Block) => self.block_back(record.address),
+            (Verb::FreeBegin, Class::Block) => self.block_back(record),
             (Verb::FreeBegin, _) => {
-                let pieces = self.given_back(record.class, record.address, record.size);
+                let pieces = self.given_back(record);
                 self.ending.begin(record.class, record.address, pieces);
             }
             (Verb::FreeFailed, _) => self.put_back(record.class, record.address),
@@ -52,9 +53,6 @@ impl State {
             (Verb::Reset, _) => self.reset(record),
             _ => {}
         }
-        if !self.fresh.is_empty() && block {
-            self.settle_fresh(record);
-        }
         self.books.settle(record.time);
     }
 
@@ -63,7 +61,7 @@ impl State {
         let site = site_of(record);
         let (device, birth) = (record.device, birth(record.time));
         match record.class {
-            Class::Block => self.block_out(start, size, Lent { device, site, birth }),
+            Class::Block => self.lend(start, size, Lent { device, site, birth }),
             Class::Linear | Class::Managed | Class::IpcImport => {
                 self.span(start, unit_of(record), record.tid);
             }
@@ -112,35 +110,47 @@ impl State {
     }
 
     /// Adds a block of PyTorch's.
-    pub(super) fn block_out(&mut self, start: u64, size: u64, block: Lent) {
+    pub(super) fn lend(&mut self, start: u64, size: u64, block: Lent) {
         for gone in self.blocks.insert(start, size, block) {
             self.books.block_died(gone.value.device, gone.value.site, gone.size, false);
         }
         self.books.block_born(block.device, block.site, size, false);
+    }
+
+    /// The memory under a block of PyTorch's belongs to its allocator.
+    pub(super) fn promote(&mut self, start: u64, size: u64) {
         match self.spans.at_mut(start) {
             Some(span) => self.books.restand(&mut span.value, Standing::Allocator),
             None => self.vmm.mark(start, size, &mut self.books),
         }
     }
 
-    fn block_back(&mut self, start: u64) {
-        if let Some(gone) = self.blocks.remove(start) {
+    fn block_back(&mut self, record: &Record) {
+        let meant = |block: &Lent| block.birth <= record.time;
+        if let Some(gone) = self.blocks.remove_if(record.address, meant) {
             self.books.block_died(gone.value.device, gone.value.site, gone.size, false);
         }
     }
 
-    fn given_back(&mut self, class: Class, address: u64, size: u64) -> Vec<Piece> {
+    /// Takes out what a free means: never anything younger than the free itself, which can only
+    /// come from a live set that was read after it.
+    fn given_back(&mut self, record: &Record) -> Vec<Piece> {
+        let Record { class, address, size, time, .. } = *record;
         let books = &mut self.books;
         let unit = match class {
             Class::Linear | Class::Managed | Class::IpcImport => {
-                self.spans.remove(address).map(|span| span.value)
+                let gone = self.spans.remove_if(address, |unit| unit.birth <= time);
+                gone.map(|span| span.value)
             }
-            Class::Array | Class::Graph | Class::Host => self.things.remove(&(class, address)),
-            Class::Handle | Class::ImportedHandle => return self.vmm.release(address, books),
-            Class::Mapping => return self.vmm.unmap(address, size, books),
-            Class::Reservation => return self.vmm.unreserve(address),
+            Class::Array | Class::Graph | Class::Host => {
+                let known = self.things.get(&(class, address)).filter(|unit| unit.birth <= time);
+                known.is_some().then(|| self.things.remove(&(class, address))).flatten()
+            }
+            Class::Handle | Class::ImportedHandle => return self.vmm.release(address, time, books),
+            Class::Mapping => return self.vmm.unmap(address, size, time, books),
+            Class::Reservation => return self.vmm.unreserve(address, time),
             Class::Pool => return self.pools.destroy(address, books),
-            Class::PoolBlock => return self.pools.give_back(address, books),
+            Class::PoolBlock => return self.pools.give_back(address, time, books),
             Class::Block | Class::None => None,
         };
         unit.inspect(|unit| books.give_back(unit))
@@ -193,6 +203,9 @@ impl State {
     /// The thread of `record` went on, or time did: memory it took before is direct, if no block
     /// came to lie in it. Creating and mapping handles is one step of PyTorch's.
     fn settle_fresh(&mut self, record: &Record) {
+        if self.fresh.is_empty() {
+            return;
+        }
         let step = matches!(record.verb, Verb::Alloc | Verb::Failed)
             && matches!(record.class, Class::Handle | Class::Mapping | Class::Reservation);
         let fresh = std::mem::take(&mut self.fresh);
@@ -210,6 +223,8 @@ impl State {
                 self.books.restand(unit, Standing::Direct);
             }
         }
+        // It was live when the last event happened, and may be gone after this one.
+        self.books.settle(self.now);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     unit::{Standing, Unit},
     vmm::{HandleId, Mapping},
 };
-use crate::ledger::Live;
+use crate::ledger::{Event, Live};
 
 impl State {
     /// The state of a process that holds `live`, and of whose past nothing is known.
@@ -58,7 +58,8 @@ impl State {
         state.pools_of(live);
         for Live { entry, .. } in of(&[Class::Block]) {
             let block = Lent { device: entry.device, site: site_of(entry), birth: birth(entry) };
-            state.block_out(entry.address, bytes(entry.size), block);
+            state.promote(entry.address, bytes(entry.size));
+            state.lend(entry.address, bytes(entry.size), block);
         }
         state.settle_all();
         state
@@ -102,7 +103,16 @@ impl State {
     /// Replaces what is held by what the live table says is held. What was learned before (peaks,
     /// and in what memory PyTorch's blocks lay) stays.
     pub fn resync(&mut self, live: &[Live]) {
-        let mut new = Self::from_live(live);
+        self.become_as(Self::from_live(live));
+    }
+
+    /// The same for the moment before `events`, after which `live` was held: what comes after a
+    /// gap can then be applied as it happened.
+    pub fn resync_before(&mut self, live: &[Live], events: &[Event]) {
+        self.become_as(Self::at_start(live, events));
+    }
+
+    fn become_as(&mut self, mut new: Self) {
         for old in self.spans.iter().filter(|old| old.value.standing == Standing::Allocator) {
             if let Some(unit) = new.spans.get_mut(old.start)
                 && unit.birth == old.value.birth

@@ -24,8 +24,16 @@ mod pool;
 mod range;
 mod segment;
 mod site;
+mod start;
 mod unit;
 mod vmm;
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use book::{Growth, Totals};
 pub use owner::{Allocator, Backend, Owned};

@@ -73,7 +73,7 @@ impl Sum {
         self.backed += segment.backed();
         self.free += segment.free();
         self.pool |= segment.kind == Kind::Pool;
-        self.native |= segment.kind == Kind::Linear;
+        self.native |= segment.kind != Kind::Pool;
         // An expandable segment reserves more addresses than it will ever map. Memory that others
         // map for PyTorch (cuMem allocators of sleep modes) fills its reservation.
         self.expandable |=

@@ -87,8 +87,9 @@ impl Pools {
         books.block_born(block.device, block.site, size, true);
     }
 
-    pub fn give_back(&mut self, start: u64, books: &mut Books) -> Vec<Piece> {
-        let Some(gone) = self.blocks.remove(start) else { return Vec::new() };
+    pub fn give_back(&mut self, start: u64, time: u64, books: &mut Books) -> Vec<Piece> {
+        let gone = self.blocks.remove_if(start, |block| block.birth <= time);
+        let Some(gone) = gone else { return Vec::new() };
         self.died(&gone, books);
         vec![Piece::PoolBlock(gone)]
     }

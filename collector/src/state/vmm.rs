@@ -128,9 +128,15 @@ impl Vmm {
         self.handles.remove(&id)
     }
 
+    /// The handle that had this name at `time`; one that is younger only has it now.
+    fn named(&self, name: u64, time: u64) -> Option<HandleId> {
+        let id = self.named.get(&name)?;
+        (self.handles.get(id)?.unit.birth <= time).then_some(*id)
+    }
+
     /// The program gives back one reference.
-    pub fn release(&mut self, name: u64, books: &mut Books) -> Vec<Piece> {
-        let Some(id) = self.named.get(&name).copied() else { return Vec::new() };
+    pub fn release(&mut self, name: u64, time: u64, books: &mut Books) -> Vec<Piece> {
+        let Some(id) = self.named(name, time) else { return Vec::new() };
         let ended = self.update(id, books, |handle| handle.references -= 1);
         let ended = ended.map(|handle| Piece::Handle(id, handle));
         ended.into_iter().chain([Piece::Reference(id, name)]).collect()
@@ -140,11 +146,12 @@ impl Vmm {
     pub fn map(&mut self, start: u64, size: u64, name: u64, stand_in: Unit, books: &mut Books) {
         let birth = stand_in.birth;
         let known = self.mappings.at(start);
-        if known.is_some_and(|at| (at.start, at.size, at.value.birth) == (start, size, birth)) {
-            return;
-        }
-        let id = match self.named.get(&name) {
-            Some(id) => *id,
+        let again =
+            known.is_some_and(|at| (at.start, at.size, at.value.birth) == (start, size, birth));
+        let id = match self.named(name, birth) {
+            Some(id) => id,
+            // The same event once more, and its handle has lost its name since.
+            None if again => return,
             None => self.create(0, stand_in, 0, books),
         };
         self.map_handle(start, size, Mapping { handle: id, birth }, books);
@@ -168,9 +175,10 @@ impl Vmm {
     }
 
     /// Takes out the mappings that begin in `start..start + size`.
-    pub fn unmap(&mut self, start: u64, size: u64, books: &mut Books) -> Vec<Piece> {
-        let inside = self.mappings.over(start, size.max(1)).map(|span| span.start);
-        let inside: Vec<u64> = inside.filter(|at| *at >= start).collect();
+    pub fn unmap(&mut self, start: u64, size: u64, time: u64, books: &mut Books) -> Vec<Piece> {
+        let over = self.mappings.over(start, size.max(1));
+        let inside = over.filter(|span| span.start >= start && span.value.birth <= time);
+        let inside: Vec<u64> = inside.map(|span| span.start).collect();
         let mut pieces = Vec::new();
         for span in inside.into_iter().filter_map(|at| self.mappings.remove(at)).collect::<Vec<_>>()
         {
@@ -188,8 +196,9 @@ impl Vmm {
         self.reservations.insert(start, size, Reservation { birth, holds_blocks });
     }
 
-    pub fn unreserve(&mut self, start: u64) -> Vec<Piece> {
-        self.reservations.remove(start).map(Piece::Reservation).into_iter().collect()
+    pub fn unreserve(&mut self, start: u64, time: u64) -> Vec<Piece> {
+        let gone = self.reservations.remove_if(start, |reservation| reservation.birth <= time);
+        gone.map(Piece::Reservation).into_iter().collect()
     }
 
     /// A block lies at `start..start + size`: the reservation around it, or without one the

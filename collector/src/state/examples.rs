@@ -1,0 +1,213 @@
+//! Worked examples: what the allocators people use look like from here.
+
+use super::{
+    Backend, Free, Kind, State,
+    testing::{MIB, Script},
+};
+use wire::record::Class::{
+    Block, Handle, ImportedHandle, IpcImport, Linear, Mapping, Pool, PoolBlock, Reservation,
+};
+
+const TORCH: &str = "torch";
+const NCCL: &str = "libnccl.so.2";
+/// Native stack of NCCL's in these tests.
+const NCCL_STACK: u32 = 7;
+
+fn owned(state: &State) -> super::Owned<&'static str> {
+    let owned =
+        state.owned(0, &TORCH, |site| if site.native == NCCL_STACK { NCCL } else { "program" });
+    for allocator in owned.allocators.values() {
+        let allocated = allocator.allocated.unwrap_or(allocator.reserved);
+        let free = allocator.free.stranded + allocator.free.releasable + allocator.free.private;
+        assert_eq!(allocator.reserved + allocator.unbacked, free + allocated);
+    }
+    owned
+}
+
+#[test]
+fn of_the_default_allocator_whole_segments_are_releasable_and_others_are_pinned() {
+    let mut script = Script::default();
+    script.take(Linear, 100 * MIB, 20 * MIB).take(Block, 100 * MIB, 12 * MIB);
+    script.take(Linear, 200 * MIB, 50 * MIB).take(Block, 200 * MIB, 50 * MIB);
+    script.take(Block, 112 * MIB, MIB).give(Block, 100 * MIB, 12 * MIB);
+    script.give(Block, 200 * MIB, 50 * MIB);
+    script.private = true;
+    script.take(Linear, 300 * MIB, 2 * MIB).take(Block, 300 * MIB, MIB).give(Block, 300 * MIB, MIB);
+    script.private = false;
+    script.native = NCCL_STACK;
+    script.take(Linear, 400 * MIB, 10 * MIB);
+
+    let owned = owned(&script.state());
+    let torch = owned.allocators[TORCH];
+    assert_eq!((torch.reserved, torch.allocated), (72 * MIB, Some(MIB)));
+    let free = Free { stranded: 19 * MIB, releasable: 50 * MIB, private: 2 * MIB };
+    assert_eq!((torch.free, torch.unbacked, torch.backend), (free, 0, Some(Backend::Native)));
+    let nccl = owned.allocators[NCCL];
+    assert_eq!((nccl.reserved, nccl.allocated, nccl.free), (10 * MIB, None, Free::default()));
+    let pins = |at: usize| owned.segments[at].1.pins().map(|pin| pin.address).collect::<Vec<_>>();
+    assert_eq!((pins(0), pins(1)), (vec![112 * MIB], vec![]));
+}
+
+/// Handles of 20 MiB in one reservation, as torch maps an expandable segment.
+fn expandable(script: &mut Script, base: u64, handles: u64) {
+    for handle in 0..handles {
+        script.take(Handle, base + handle, 20 * MIB);
+        script.map(base + handle * 20 * MIB, 20 * MIB, base + handle);
+    }
+}
+
+#[test]
+fn an_expandable_segment_is_a_run_of_mappings_and_frees_are_counted_by_handle() {
+    let mut script = Script::default();
+    let base = 1000 * MIB;
+    script.take(Reservation, base, 4000 * MIB);
+    expandable(&mut script, base, 4);
+    script.take(Block, base, 65 * MIB).take(Block, base + 65 * MIB, MIB);
+    script.give(Block, base, 65 * MIB);
+    let before = owned(&script.state());
+    let [(_, segment, free)] = before.segments.as_slice() else { panic!("{before:?}") };
+    assert_eq!((segment.start, segment.size, segment.extents.len()), (base, 80 * MIB, 4));
+    assert_eq!(*free, Free { stranded: 19 * MIB, releasable: 60 * MIB, private: 0 });
+    assert_eq!(before.allocators[TORCH].backend, Some(Backend::Expandable));
+
+    // empty_cache() gives whole handles back, and the run falls apart.
+    for handle in [0, 2] {
+        script.give(Mapping, base + handle * 20 * MIB, 20 * MIB);
+        script.give(Handle, base + handle, 20 * MIB);
+    }
+    let after = owned(&script.state());
+    let runs: Vec<_> = after.segments.iter().map(|(_, run, _)| (run.start, run.size)).collect();
+    assert_eq!(runs, [(base + 20 * MIB, 20 * MIB), (base + 60 * MIB, 20 * MIB)]);
+    assert!(after.segments.iter().all(|(owner, ..)| *owner == TORCH));
+    assert_eq!(after.allocators[TORCH].reserved, 40 * MIB);
+}
+
+#[test]
+fn two_reservations_side_by_side_are_two_segments() {
+    let mut script = Script::default();
+    script.take(Reservation, 100 * MIB, 20 * MIB).take(Reservation, 120 * MIB, 20 * MIB);
+    script.take(Handle, 1, 20 * MIB).map(100 * MIB, 20 * MIB, 1);
+    script.take(Handle, 2, 20 * MIB).map(120 * MIB, 20 * MIB, 2);
+    let starts: Vec<_> = script.state().segments(0).iter().map(|run| run.start).collect();
+    assert_eq!(starts, [100 * MIB, 120 * MIB]);
+}
+
+#[test]
+fn a_sleeping_process_keeps_blocks_without_memory_and_gets_it_back_on_waking() {
+    let mut script = Script::default();
+    let base = 1000 * MIB;
+    script.take(Reservation, base, 64 * MIB).take(Handle, 1, 64 * MIB).map(base, 64 * MIB, 1);
+    script.take(Block, base, 64 * MIB);
+    let awake = owned(&script.state()).allocators[TORCH];
+    assert_eq!(
+        (awake.reserved, awake.unbacked, awake.backend),
+        (64 * MIB, 0, Some(Backend::Native))
+    );
+
+    script.give(Mapping, base, 64 * MIB).give(Handle, 1, 64 * MIB);
+    let sleeping = owned(&script.state());
+    let torch = sleeping.allocators[TORCH];
+    assert_eq!((torch.reserved, torch.allocated, torch.unbacked), (0, Some(64 * MIB), 64 * MIB));
+    assert_eq!((sleeping.segments.len(), sleeping.adrift.len()), (0, 1));
+
+    // The new memory belongs to PyTorch's allocator before any new block says so.
+    script.take(Handle, 1, 64 * MIB).map(base, 64 * MIB, 1);
+    let woken = owned(&script.state());
+    assert_eq!(woken.allocators[TORCH], awake);
+    assert_eq!(script.state().totals(0).allocator_reserved, 64 * MIB);
+}
+
+#[test]
+fn a_handle_released_while_mapped_lives_until_its_last_mapping_goes() {
+    let mut script = Script::default();
+    script.take(Reservation, 100 * MIB, 100 * MIB);
+    script.take(Handle, 1, 10 * MIB).map(100 * MIB, 10 * MIB, 1).give(Handle, 1, 10 * MIB);
+    assert_eq!(script.state().totals(0).vmm, 10 * MIB);
+    // The driver hands the value out again: another handle.
+    script.take(Handle, 1, 30 * MIB).map(110 * MIB, 30 * MIB, 1);
+    assert_eq!(script.state().totals(0).vmm, 40 * MIB);
+    script.give(Mapping, 100 * MIB, 10 * MIB);
+    assert_eq!(script.state().totals(0).vmm, 30 * MIB);
+    script.give(Mapping, 110 * MIB, 30 * MIB);
+    assert_eq!(script.state().totals(0).vmm, 30 * MIB);
+    let [held] = script.state().segments(0).try_into().unwrap();
+    assert_eq!((held.mapped, held.start, held.size), (false, 1, 30 * MIB));
+    script.give(Handle, 1, 30 * MIB);
+    assert_eq!(script.state().totals(0).vmm, 0);
+}
+
+#[test]
+fn a_handle_mapped_twice_is_counted_once() {
+    let mut script = Script::default();
+    script.take(Handle, 1, 10 * MIB).map(100 * MIB, 10 * MIB, 1).map(200 * MIB, 10 * MIB, 1);
+    let state = script.state();
+    assert_eq!(state.totals(0).vmm, 10 * MIB);
+    let physical: Vec<_> = state.segments(0).iter().map(super::Segment::physical).collect();
+    assert_eq!(physical, [10 * MIB, 0]);
+}
+
+#[test]
+fn a_pool_is_a_segment_and_its_blocks_are_known() {
+    let mut script = Script::default();
+    script.take(Pool, 0x50, 0).pool_block(100 * MIB, 30 * MIB, 0x50);
+    script.reading(0x50, 64 * MIB);
+    let owned_by_torch = |script: &Script| {
+        let state = script.state();
+        let owned = state.owned(0, &TORCH, |_| TORCH);
+        owned.allocators[TORCH]
+    };
+    let torch = owned_by_torch(&script);
+    assert_eq!((torch.reserved, torch.allocated), (64 * MIB, Some(30 * MIB)));
+    assert_eq!((torch.free.stranded, torch.backend), (34 * MIB, Some(Backend::Async)));
+    script.give(PoolBlock, 100 * MIB, 30 * MIB);
+    assert_eq!(owned_by_torch(&script).free.releasable, 64 * MIB);
+}
+
+#[test]
+fn what_another_process_owns_is_seen_and_not_counted() {
+    let mut script = Script::default();
+    script.take(IpcImport, 100 * MIB, 32 * MIB);
+    script.take(ImportedHandle, 1, 20 * MIB).map(200 * MIB, 20 * MIB, 1);
+    let state = script.state();
+    assert_eq!((state.totals(0).imported, state.totals(0).reserved()), (52 * MIB, 0));
+    let seen: Vec<_> = state.segments(0).iter().map(|seen| (seen.kind, seen.size)).collect();
+    assert_eq!(seen, [(Kind::Imported, 32 * MIB), (Kind::Imported, 20 * MIB)]);
+    assert!(owned(&state).allocators.is_empty());
+    script.give(IpcImport, 100 * MIB, 32 * MIB);
+    script.give(Mapping, 200 * MIB, 20 * MIB).give(ImportedHandle, 1, 20 * MIB);
+    assert_eq!(script.state().totals(0).imported, 0);
+}
+
+#[test]
+fn a_free_that_failed_leaves_all_as_it_was() {
+    let mut script = Script::default();
+    script.take(Linear, 100 * MIB, 20 * MIB).take(Block, 100 * MIB, MIB);
+    script.take(Handle, 1, 10 * MIB).map(300 * MIB, 10 * MIB, 1).give(Handle, 1, 10 * MIB);
+    let before = script.state();
+    script.give(Linear, 100 * MIB, 20 * MIB).failed(Linear, 100 * MIB, 20 * MIB);
+    script.give(Mapping, 300 * MIB, 10 * MIB).failed(Mapping, 300 * MIB, 10 * MIB);
+    let after = script.state();
+    assert_eq!(before.segments(0), after.segments(0));
+    assert_eq!((before.totals(0), before.sites(0)), (after.totals(0), after.sites(0)));
+}
+
+#[test]
+fn memory_that_torch_takes_is_never_mistaken_for_direct_memory() {
+    let mut script = Script::default();
+    script.take(Linear, 100 * MIB, 200 * MIB).take(Block, 100 * MIB, MIB);
+    script.tid = 1;
+    script.take(Linear, 400 * MIB, 30 * MIB);
+    let state = script.state();
+    assert_eq!(state.peak(0).bytes, 31 * MIB);
+    assert_eq!(state.sites_at_peak(0), state.sites(0));
+}
+
+#[test]
+fn a_context_takes_its_memory_along() {
+    let mut script = Script::default();
+    script.push(wire::record::Verb::Alloc, Linear, 100 * MIB, MIB, 0xc1);
+    script.push(wire::record::Verb::Alloc, Linear, 200 * MIB, MIB, 0xc2);
+    script.push(wire::record::Verb::Reset, wire::record::Class::None, 0, 0, 0xc1);
+    let left: Vec<_> = script.state().segments(0).iter().map(|one| one.start).collect();
+    assert_eq!(left, [200 * MIB]);
+}
