@@ -213,6 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_the_hooks_lists_the_table() {
+        let page = include_str!("../../../docs/hooks.md");
+        let listed = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let listed: Vec<_> = listed.filter_map(|line| line.split_once("` |")).collect();
+        assert_eq!(listed.len(), COUNT);
+        for (row, (name, cells)) in ROWS.iter().zip(listed) {
+            let plain = name.strip_prefix("c10::").unwrap_or(name);
+            assert!(row.symbol.text().contains(plain), "{} is not {plain}", row.symbol.text());
+            if let Some(since) = row.since() {
+                let version = format!("{}.{}", since / 1000, since % 1000 / 10);
+                assert!(cells.starts_with(&format!(" {version} |")), "{plain} since {version}");
+            }
+        }
+    }
+
+    #[test]
     fn a_query_finds_the_newest_version_it_may_have() {
         let find = |name: &str, version, flags| {
             by_query(name.as_bytes(), version, flags).map(|row| row.symbol.text())
