@@ -1,0 +1,30 @@
+//! The subcommands, a file each.
+
+mod lib;
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::failure::Failure;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(run::Run),
+    Report(report::Report),
+    Lib(lib::Lib),
+}
+
+impl Command {
+    /// Does it. The exit status is what it says, or the failure's.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Run(run) => run.run(),
+            Self::Report(report) => report.run(),
+            Self::Lib(lib) => lib.run(),
+        }
+    }
+}

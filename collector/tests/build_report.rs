@@ -1,0 +1,269 @@
+//! The report about jobs made by hand.
+
+use std::collections::BTreeMap;
+
+use collector::{
+    ledger::{Code, End, Event, Gauges, Health, Identity, Instance, Live, Module, Tables},
+    nvml::{Gpu, Reading},
+    present::{
+        build::{Detail, Played, build},
+        report::{Frame, ProcessState, Report},
+    },
+    process::{Job, Losses, Process},
+    state::State,
+};
+use wire::{
+    live::Entry,
+    record::{Class, Record, Verb},
+    trie::{FrameKind, Node},
+};
+
+const MIB: u64 = 1 << 20;
+const GPU: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+/// The stacks of [`tables`].
+const TORCH: u32 = 1;
+const NCCL: u32 = 2;
+const PYTHON: u32 = 3;
+
+/// A stack through PyTorch's allocator, one through NCCL, and a Python stack on line 7 of `job.py`.
+fn tables() -> Tables {
+    let node = |kind, frame| Node { parent: 0, kind, frame };
+    let module = |start: u64, path: &str| Module {
+        start,
+        end: start + 0x1000,
+        offset: 0,
+        path: path.into(),
+        inode: 0,
+    };
+    Tables {
+        nodes: BTreeMap::from([
+            (TORCH, node(FrameKind::Native, 0x1010)),
+            (NCCL, node(FrameKind::Native, 0x2010)),
+            (PYTHON, node(FrameKind::Python, 5 << 32)),
+        ]),
+        codes: BTreeMap::from([(
+            5,
+            Code {
+                name: "step".into(),
+                file: "job.py".into(),
+                lines: vec![0x80 | 13 << 3, 0],
+                first_line: 7,
+                python: 3 << 8 | 11,
+            },
+        )]),
+        modules: vec![module(0x1000, "/lib/libc10_cuda.so"), module(0x2000, "/lib/libnccl.so.2")],
+        apis: Vec::new(),
+    }
+}
+
+fn live(class: Class, address: u64, size: u64, native: u32) -> Live {
+    let entry = Entry {
+        address,
+        class,
+        device: 0,
+        flags: 0,
+        size,
+        native,
+        python: PYTHON,
+        birth_us: 2,
+        link: 0,
+    };
+    Live { index: address as u32, freeing: false, entry }
+}
+
+/// 20 MiB of PyTorch's with a block of 4 MiB in it, 20 MiB of PyTorch's with none, and 10 MiB of
+/// NCCL's.
+fn held() -> Vec<Live> {
+    vec![
+        live(Class::Linear, 0x1000_0000, 20 * MIB, TORCH),
+        live(Class::Block, 0x1000_0000, 4 * MIB, 0),
+        live(Class::Linear, 0x2000_0000, 20 * MIB, TORCH),
+        live(Class::Linear, 0x3000_0000, 10 * MIB, NCCL),
+    ]
+}
+
+fn process(pid: u32, end: End) -> Process {
+    let gauges = Gauges {
+        uuid: GPU,
+        total: 1 << 30,
+        reserved_peak: 60 * MIB,
+        allocated_peak: 30 * MIB,
+        allocated_peak_time: 5_000,
+        torch_reserved_peak: 50 * MIB,
+        ..Gauges::default()
+    };
+    Process {
+        identity: Identity {
+            instance: Instance([0, pid.into()]),
+            pid,
+            pid_namespace: 0,
+            start_ticks: 0,
+            started_monotonic: 1_000,
+            started_realtime: 1_001_000,
+            command: Vec::new(),
+            executable: "/usr/bin/serve".into(),
+            environment: BTreeMap::new(),
+            driver_version: 0,
+        },
+        health: Health::default(),
+        gauges: vec![gauges],
+        end,
+        role: None,
+        command: "serve".into(),
+        tables: tables(),
+        live: held(),
+        losses: Losses::default(),
+        warnings: Vec::new(),
+    }
+}
+
+fn played(process: &Process) -> Played {
+    Played { state: State::from_live(&process.live), ooms: Vec::new(), known_since: 0 }
+}
+
+fn report(job: &Job, detail: Detail) -> Report {
+    let played: Vec<Played> = job.processes.iter().map(played).collect();
+    build(job, &played, detail)
+}
+
+fn job(processes: Vec<Process>) -> Job {
+    Job { as_of: 9_000_000, processes, ..Job::default() }
+}
+
+#[test]
+fn what_each_owner_holds_adds_up() {
+    let report = report(&job(vec![process(7, End::Running)]), Detail::default());
+    let device = &report.processes[0].devices[0];
+    assert_eq!(device.reserved_bytes, 50 * MIB);
+    assert_eq!(device.by_kind.linear, 50 * MIB);
+    let owners: Vec<_> = device.owners.iter().map(|o| (o.name.as_str(), o.bytes)).collect();
+    assert_eq!(owners, [("torch", 40 * MIB), ("libnccl.so.2", 10 * MIB)]);
+    let [torch] = device.allocators.as_slice() else { panic!("{:?}", device.allocators) };
+    assert_eq!(
+        (torch.reserved_bytes, torch.allocated_bytes, torch.stranded_bytes, torch.releasable_bytes),
+        (40 * MIB, Some(4 * MIB), 16 * MIB, 20 * MIB)
+    );
+    assert_eq!((torch.peak_reserved_bytes, torch.peak_allocated_bytes), (50 * MIB, Some(30 * MIB)));
+    assert_eq!(device.segments, None);
+}
+
+#[test]
+fn every_site_that_is_named_is_there_with_its_line() {
+    let report =
+        report(&job(vec![process(7, End::Running)]), Detail { segments: true, names: true });
+    let device = &report.processes[0].devices[0];
+    let segments = device.segments.as_ref().unwrap();
+    assert_eq!(segments.len(), 3);
+    assert_eq!(segments[0].address, "0x10000000");
+    let block = &segments[0].blocks[0];
+    assert_eq!(
+        (block.address.as_str(), block.size, block.time_ns),
+        ("0x10000000", 4 * MIB, 1_002_000)
+    );
+    let site = &report.sites[&block.site];
+    assert_eq!(site.line.as_deref(), Some("job.py:7 step"));
+    assert!(matches!(&site.frames[..], [Frame::Python { line: Some(7), .. }]));
+    for named in segments.iter().map(|s| &s.site).chain(device.sites.iter().map(|s| &s.site)) {
+        assert!(report.sites.contains_key(named));
+    }
+}
+
+#[test]
+fn equal_stacks_of_two_processes_are_one_site() {
+    let both = report(
+        &job(vec![process(7, End::Running), process(8, End::Running)]),
+        Detail { segments: true, names: true },
+    );
+    let one = report(&job(vec![process(7, End::Running)]), Detail { segments: true, names: true });
+    assert_eq!(both.sites, one.sites);
+    assert_eq!(both.processes[0].devices[0].sites, both.processes[1].devices[0].sites);
+}
+
+fn reading(time: u64, used: u64, processes: &[(u32, Option<u64>)]) -> Reading {
+    let gpu =
+        Gpu { uuid: GPU, name: "card".into(), total: 1 << 30, used, processes: processes.to_vec() };
+    Reading { time, gpus: vec![gpu] }
+}
+
+#[test]
+fn a_gpu_s_use_is_traced_untraced_or_unexplained() {
+    let mut job = job(vec![process(7, End::Running), process(8, End::Running)]);
+    job.readings = vec![
+        reading(1, 1, &[]),
+        reading(2, 400 * MIB, &[(7, Some(80 * MIB)), (8, None), (9, Some(200 * MIB))]),
+    ];
+    let report = report(&job, Detail::default());
+    let [gpu] = report.gpus.as_slice() else { panic!("{:?}", report.gpus) };
+    assert_eq!(gpu.uuid, "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f");
+    assert_eq!(gpu.untraced.iter().map(|u| u.pid).collect::<Vec<_>>(), [9]);
+    // 80 MiB and 200 MiB by NVML, 50 MiB by the ledger of the process it has no number for.
+    assert_eq!(gpu.unexplained_bytes, Some(70 * MIB));
+    assert_eq!(report.processes[0].devices[0].nvml_bytes, Some(80 * MIB));
+    assert_eq!(report.processes[1].devices[0].nvml_bytes, None);
+}
+
+#[test]
+fn memory_of_the_dead_is_not_on_the_card_while_others_run() {
+    let mut job = job(vec![process(7, End::Killed(9)), process(8, End::Running)]);
+    let running = report(&job, Detail::default());
+    assert_eq!(running.gpus[0].processes.iter().map(|p| p.pid).collect::<Vec<_>>(), [8]);
+    assert_eq!(running.processes[0].state, ProcessState::Killed);
+    assert_eq!(running.processes[0].signal, Some(9));
+    assert_eq!(running.processes[0].devices[0].reserved_bytes, 50 * MIB);
+    // When all have ended, the last reading that names them is what they are set against.
+    job.processes[1].end = End::Exited(Some(0));
+    job.readings = vec![
+        reading(1, 200 * MIB, &[(7, Some(90 * MIB))]),
+        reading(2, 300 * MIB, &[(7, Some(80 * MIB)), (8, Some(60 * MIB))]),
+        reading(3, 0, &[]),
+    ];
+    let ended = report(&job, Detail::default());
+    assert_eq!(ended.gpus[0].nvml_used_bytes, Some(300 * MIB));
+    assert_eq!(ended.gpus[0].processes.len(), 2);
+}
+
+#[test]
+fn what_was_live_at_a_peak_nobody_saw_is_null() {
+    let job = job(vec![process(7, End::Running)]);
+    let mut late = played(&job.processes[0]);
+    late.known_since = 5_001;
+    let report = build(&job, &[late], Detail::default());
+    let peak = &report.processes[0].devices[0].peak;
+    assert_eq!((peak.time_ns, &peak.sites), (1_005_000, &None));
+}
+
+#[test]
+fn out_of_memory_says_what_was_free() {
+    let job = job(vec![process(7, End::Running)]);
+    let record = Record {
+        time: 3_000,
+        address: 4 * MIB,
+        size: 900 * MIB,
+        aux: 40 * MIB,
+        verb: Verb::OutOfMemory,
+        class: Class::Block,
+        api: 0,
+        device: 0,
+        result: 0,
+        tid: 0,
+        flags: 0,
+        native: 0,
+        python: PYTHON,
+    };
+    let event = Event { position: 0, record, extra: Some([70 * MIB, 0, 0]) };
+    let mut played = played(&job.processes[0]);
+    played.ooms = vec![event];
+    let report = build(&job, &[played], Detail::default());
+    let [oom] = report.processes[0].devices[0].ooms.as_slice() else { panic!() };
+    assert_eq!(
+        (
+            oom.time_ns,
+            oom.requested_bytes,
+            oom.allocated_bytes,
+            oom.reserved_bytes,
+            oom.device_free_bytes
+        ),
+        (1_003_000, 900 * MIB, 4 * MIB, 40 * MIB, 70 * MIB)
+    );
+    assert_eq!(report.sites[&oom.site].line.as_deref(), Some("job.py:7 step"));
+}
