@@ -109,7 +109,8 @@ pub unsafe fn free(call: &Call<'_>, real: Free, address: u64, stream: u64) -> St
         return unsafe { real(address, stream) };
     }
     let mut end = guard.giving_back(address, 0, &[Class::PoolBlock]);
-    let pool = guard.pool_of(address);
+    // Not for memory of a graph, which has a pool that is nobody's.
+    let pool = end.found().and_then(|_| guard.pool_of(address));
     // SAFETY: the program's own call.
     let status = unsafe { real(address, stream) };
     guard.gave_back(&mut end, status);
