@@ -213,6 +213,13 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Adds what was not known before.
+    pub fn add(&mut self, new: Additions) {
+        self.nodes.extend(new.nodes);
+        self.codes.extend(new.codes);
+        self.modules.extend(new.modules);
+    }
+
     /// The frames of stack `id`, innermost first; empty for no stack. Hostile cycles end: a stack
     /// has at most 1,024 frames here.
     #[must_use]
@@ -231,6 +238,13 @@ impl Tables {
 }
 
 impl Identity {
+    /// Takes the title that the process has now, if it has one.
+    pub fn retitle(&mut self, command: Vec<String>) {
+        if !command.is_empty() {
+            self.command = command;
+        }
+    }
+
     /// `CLOCK_REALTIME` of a moment of this process's `CLOCK_MONOTONIC`, both ns.
     #[must_use]
     pub const fn realtime(&self, monotonic: u64) -> u64 {
@@ -248,6 +262,25 @@ pub fn clean(bytes: &[u8]) -> String {
         c => c,
     };
     String::from_utf8_lossy(bytes).chars().map(fit).collect()
+}
+
+/// What was not known before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Additions {
+    /// Nodes with their ids.
+    pub nodes: Vec<(u32, Node)>,
+    /// Code objects with their indices.
+    pub codes: Vec<(u32, Code)>,
+    /// Modules in the order they were recorded.
+    pub modules: Vec<Module>,
+}
+
+impl Additions {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.codes.is_empty() && self.modules.is_empty()
+    }
 }
 
 /// How a process ended.

@@ -2,12 +2,18 @@
 //! what `present` shows.
 
 pub mod end;
+mod played;
 pub mod proc_fs;
 pub mod redact;
+mod replaced;
 pub mod role;
+pub mod warnings;
+
+pub use played::{Played, Player};
+pub use replaced::replaced;
 
 use crate::{
-    ledger::{End, Gauges, Health, Identity, Live, Tables},
+    ledger::{End, Gauges, Health, Identity, Tables},
     nvml::Reading,
 };
 
@@ -16,6 +22,8 @@ use crate::{
 pub struct Process {
     /// Who it says it is.
     pub identity: Identity,
+    /// Its pid here: in the reader's pid namespace where it was found there, else its own word.
+    pub pid: u32,
     /// What its ledger was doing at the end, and what that lost.
     pub health: Health,
     /// Its devices, by ordinal; only those it ever touched.
@@ -28,9 +36,12 @@ pub struct Process {
     pub command: String,
     /// What stack ids mean.
     pub tables: Tables,
-    /// What it holds, or held when it died: the live table, which is exact whatever was lost of the
-    /// timeline. Entries with `freeing` were being given back.
-    pub live: Vec<Live>,
+    /// What it holds, or held when it died: exact whatever was lost of the timeline, because it ends
+    /// with the live table.
+    pub played: Played,
+    /// Calls that were under way when it was looked at, or when it died: memory that was being taken
+    /// or given back.
+    pub in_flight: u32,
     /// What was lost of its timeline on the way here.
     pub losses: Losses,
     /// Sentences about it that a reader of the report must know.

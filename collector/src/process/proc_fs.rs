@@ -2,7 +2,10 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
-use crate::ledger::{Identity, clean};
+use crate::{
+    ledger::{Identity, clean},
+    sys,
+};
 
 /// The fields of `/proc/PID/stat` that are used here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +92,16 @@ pub fn arguments(bytes: &[u8]) -> Vec<String> {
         return Vec::new();
     }
     bytes[..end].split(|byte| *byte == 0).map(clean).collect()
+}
+
+/// `CLOCK_REALTIME` of a start time in clock ticks since boot, ns, to a hundredth of a second.
+#[must_use]
+pub fn started_realtime(start_ticks: u64) -> u64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let boot = stat.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
+    let boot: u64 = boot.unwrap_or(0);
+    let since_boot = start_ticks.saturating_mul(1_000_000_000 / sys::ticks_per_second());
+    boot.saturating_mul(1_000_000_000).saturating_add(since_boot)
 }
 
 /// The pids of all descendants of `root`, `root` not among them.

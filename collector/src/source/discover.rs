@@ -1,12 +1,13 @@
 //! Finding ring files.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use wire::folder::{RING_SUFFIX, RUN_PREFIX};
+use wire::folder::{Off, RING_SUFFIX, RUN_PREFIX};
 
 use crate::sys;
 
@@ -37,38 +38,49 @@ pub fn user_folder() -> PathBuf {
 /// # Errors
 /// The folder cannot be listed. A folder that does not exist holds no ring and is no error.
 pub fn rings(folder: &Path) -> io::Result<Vec<Found>> {
-    let mut found = Vec::new();
-    list(folder, &mut found, true)?;
-    found.sort_by(|a, b| a.path.cmp(&b.path));
+    let mut found = files(folder, true)?;
+    found.retain(|file| file.path.file_name().and_then(OsStr::to_str).is_some_and(is_ring_name));
     Ok(found)
 }
 
-fn list(folder: &Path, found: &mut Vec<Found>, jobs: bool) -> io::Result<()> {
+/// What processes left that could not record, in `folder` and in the jobs' folders inside it, with
+/// their files.
+///
+/// # Errors
+/// As of [`rings`].
+pub fn offs(folder: &Path) -> io::Result<Vec<(Off, Found)>> {
+    let off = |file: Found| Some((Off::parse(file.path.file_name()?.to_str()?)?, file));
+    Ok(files(folder, true)?.into_iter().filter_map(off).collect())
+}
+
+/// The user's plain files in a folder, by path.
+fn files(folder: &Path, jobs: bool) -> io::Result<Vec<Found>> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
+    let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
         // Not following links. An entry that vanished meanwhile is not there.
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.uid() != sys::user() {
             continue;
         }
-        if metadata.is_file() && is_ring_name(name) {
-            found.push(Found {
-                path: entry.path(),
-                size: metadata.len(),
-                modified: metadata.mtime(),
-            });
-        } else if jobs && metadata.is_dir() && name.starts_with(RUN_PREFIX) {
+        let path = entry.path();
+        if metadata.is_file() {
+            found.push(Found { path, size: metadata.len(), modified: metadata.mtime() });
+        } else if jobs && metadata.is_dir() && is_job_name(&entry.file_name()) {
             // A job that ends takes its folder away: what cannot be listed is not there.
-            let _ = list(&entry.path(), found, false);
+            found.extend(files(&path, false).unwrap_or_default());
         }
     }
-    Ok(())
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn is_job_name(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(RUN_PREFIX))
 }
 
 fn is_ring_name(name: &str) -> bool {
@@ -97,6 +109,18 @@ mod tests {
         std::os::unix::fs::symlink(&a, folder.path().join(format!("{:032x}.ring", 9))).unwrap();
         let found: Vec<_> = rings(folder.path()).unwrap().into_iter().map(|f| f.path).collect();
         assert_eq!(found, [a, b]);
+    }
+
+    #[test]
+    fn what_could_not_record_is_found_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = folder.path().join("run-abc");
+        fs::create_dir(&job).unwrap();
+        let off = Off { instance: [1, 2], pid: 7, start_ticks: 8, pid_namespace: 9, reason: 3 };
+        fs::write(job.join(off.to_string()), "").unwrap();
+        fs::write(job.join("x.off"), "").unwrap();
+        let found: Vec<Off> = offs(folder.path()).unwrap().into_iter().map(|f| f.0).collect();
+        assert_eq!(found, [off]);
     }
 
     #[test]

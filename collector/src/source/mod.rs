@@ -16,10 +16,12 @@ mod identity;
 mod live;
 mod ring_file;
 mod tables;
+mod view;
 
 pub use damage::Damage;
-pub use discover::{Found, rings, user_folder};
+pub use discover::{Found, offs, rings, user_folder};
 pub use drain::{Drain, Drained, Progress};
 pub use live::LiveSet;
 pub use ring_file::RingFile;
-pub use tables::{Additions, TableReader};
+pub use tables::TableReader;
+pub use view::{job, process, unrecorded};

@@ -12,7 +12,7 @@ use wire::{
 };
 
 use super::{Damage, RingFile};
-use crate::ledger::{Code, Live, Module, clean};
+use crate::ledger::{Additions, Code, Live, Module, clean};
 use wire::record::{Class, Record};
 
 /// Longest name or path that is copied, bytes.
@@ -21,25 +21,6 @@ const MAX_NAME: usize = 4096;
 const MAX_LINES: usize = 1 << 20;
 /// Deepest stack that is followed.
 const MAX_DEPTH: usize = 1024;
-
-/// What was not known before.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Additions {
-    /// Nodes with their ids.
-    pub nodes: Vec<(u32, Node)>,
-    /// Code objects with their indices.
-    pub codes: Vec<(u32, Code)>,
-    /// Modules in the order they were recorded.
-    pub modules: Vec<Module>,
-}
-
-impl Additions {
-    /// Whether there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.codes.is_empty() && self.modules.is_empty()
-    }
-}
 
 /// Copies of one ring's tables each entry that is needed, once.
 #[derive(Debug)]
@@ -71,8 +52,16 @@ impl TableReader {
     /// # Errors
     /// The file cannot be read any more.
     pub fn record(&mut self, ring: &RingFile, record: &Record) -> Result<(), Damage> {
-        self.stack(ring, record.native)?;
-        self.stack(ring, record.python)
+        self.stacks(ring, record.native, record.python)
+    }
+
+    /// Copies two stacks.
+    ///
+    /// # Errors
+    /// The file cannot be read any more.
+    pub fn stacks(&mut self, ring: &RingFile, native: u32, python: u32) -> Result<(), Damage> {
+        self.stack(ring, native)?;
+        self.stack(ring, python)
     }
 
     /// Copies the stacks that `live` names.

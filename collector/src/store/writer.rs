@@ -14,7 +14,10 @@ use super::{
     CodesRow, ModulesRow, NodesRow, NoteRow, TailWriter, Trace, codec,
     rows::{Table, store_node},
 };
-use crate::{ledger::Instance, source::Additions, sys};
+use crate::{
+    ledger::{Additions, Instance},
+    sys,
+};
 
 /// `tail.bin` never gets longer than this, bytes.
 const TAIL_MOST: u64 = 4 << 30;

@@ -1,6 +1,9 @@
 //! The system calls that `std` does not offer. The only unsafe code of the collector.
 #![allow(unsafe_code)]
 
+pub mod child;
+pub mod signal;
+
 use std::{
     ffi::CString,
     io,
@@ -10,6 +13,7 @@ use std::{
         unix::ffi::OsStrExt,
     },
     path::Path,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use crate::ledger::End;
@@ -19,6 +23,21 @@ use crate::ledger::End;
 pub fn user() -> u32 {
     // SAFETY: has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Clock ticks of `/proc` in a second.
+#[must_use]
+pub fn ticks_per_second() -> u64 {
+    // SAFETY: has no preconditions.
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).ok().filter(|ticks| *ticks > 0).unwrap_or(100)
+}
+
+/// `CLOCK_REALTIME`, ns.
+#[must_use]
+pub fn realtime() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Bytes a user may still write on the file system of `path`.
