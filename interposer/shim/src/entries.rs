@@ -4,7 +4,7 @@ use core::mem::transmute;
 
 use hook::{
     abi::{NOT_INITIALIZED, Status},
-    hooks::Call,
+    call::Call,
     linkage::Entry,
     table::{Api, COUNT},
 };
