@@ -14,7 +14,7 @@ pub struct Out<T>(*mut T);
 
 impl<T> Out<T> {
     /// The caller gave no room.
-    pub fn is_null(self) -> bool {
+    pub fn is_null(&self) -> bool {
         self.0.is_null()
     }
 

@@ -13,6 +13,9 @@
 //! Each module ends with the table of what it exports; `export` turns a row into a symbol and a
 //! line for `cuGetProcAddress`.
 
+// The signatures are CUDA's.
+#![allow(clippy::too_many_arguments)]
+
 mod arena;
 mod capture;
 mod context;

@@ -157,7 +157,7 @@ mod tests {
         for (name, rows) in rows_by_name() {
             for (index, row) in rows.iter().enumerate() {
                 let same = |other: &&Export| (other.version, other.twin) == (row.version, row.twin);
-                assert!(!rows[..index].iter().any(|other| same(&other)), "{name} {}", row.version);
+                assert!(!rows[..index].iter().any(same), "{name} {}", row.version);
             }
         }
     }
