@@ -6,10 +6,10 @@ use collector::{
     ledger::{Code, End, Event, Gauges, Health, Identity, Instance, Live, Module, Tables},
     nvml::{Gpu, Reading},
     present::{
-        build::{Detail, Played, build},
-        report::{Frame, ProcessState, Report},
+        build::{Detail, build},
+        report::{Frame, ProcessState},
     },
-    process::{Job, Losses, Process},
+    process::{Job, Losses, Played, Process},
     state::State,
 };
 use wire::{
@@ -93,6 +93,7 @@ fn process(pid: u32, end: End) -> Process {
         ..Gauges::default()
     };
     Process {
+        pid,
         identity: Identity {
             instance: Instance([0, pid.into()]),
             pid,
@@ -111,19 +112,11 @@ fn process(pid: u32, end: End) -> Process {
         role: None,
         command: "serve".into(),
         tables: tables(),
-        live: held(),
+        played: Played { state: State::from_live(&held()), ..Played::default() },
+        in_flight: 0,
         losses: Losses::default(),
         warnings: Vec::new(),
     }
-}
-
-fn played(process: &Process) -> Played {
-    Played { state: State::from_live(&process.live), ooms: Vec::new(), known_since: 0 }
-}
-
-fn report(job: &Job, detail: Detail) -> Report {
-    let played: Vec<Played> = job.processes.iter().map(played).collect();
-    build(job, &played, detail)
 }
 
 fn job(processes: Vec<Process>) -> Job {
@@ -132,7 +125,7 @@ fn job(processes: Vec<Process>) -> Job {
 
 #[test]
 fn what_each_owner_holds_adds_up() {
-    let report = report(&job(vec![process(7, End::Running)]), Detail::default());
+    let report = build(&job(vec![process(7, End::Running)]), Detail::default());
     let device = &report.processes[0].devices[0];
     assert_eq!(device.reserved_bytes, 50 * MIB);
     assert_eq!(device.by_kind.linear, 50 * MIB);
@@ -150,7 +143,7 @@ fn what_each_owner_holds_adds_up() {
 #[test]
 fn every_site_that_is_named_is_there_with_its_line() {
     let report =
-        report(&job(vec![process(7, End::Running)]), Detail { segments: true, names: true });
+        build(&job(vec![process(7, End::Running)]), Detail { segments: true, names: true });
     let device = &report.processes[0].devices[0];
     let segments = device.segments.as_ref().unwrap();
     assert_eq!(segments.len(), 3);
@@ -170,11 +163,11 @@ fn every_site_that_is_named_is_there_with_its_line() {
 
 #[test]
 fn equal_stacks_of_two_processes_are_one_site() {
-    let both = report(
+    let both = build(
         &job(vec![process(7, End::Running), process(8, End::Running)]),
         Detail { segments: true, names: true },
     );
-    let one = report(&job(vec![process(7, End::Running)]), Detail { segments: true, names: true });
+    let one = build(&job(vec![process(7, End::Running)]), Detail { segments: true, names: true });
     assert_eq!(both.sites, one.sites);
     assert_eq!(both.processes[0].devices[0].sites, both.processes[1].devices[0].sites);
 }
@@ -192,7 +185,7 @@ fn a_gpu_s_use_is_traced_untraced_or_unexplained() {
         reading(1, 1, &[]),
         reading(2, 400 * MIB, &[(7, Some(80 * MIB)), (8, None), (9, Some(200 * MIB))]),
     ];
-    let report = report(&job, Detail::default());
+    let report = build(&job, Detail::default());
     let [gpu] = report.gpus.as_slice() else { panic!("{:?}", report.gpus) };
     assert_eq!(gpu.uuid, "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f");
     assert_eq!(gpu.untraced.iter().map(|u| u.pid).collect::<Vec<_>>(), [9]);
@@ -205,7 +198,7 @@ fn a_gpu_s_use_is_traced_untraced_or_unexplained() {
 #[test]
 fn memory_of_the_dead_is_not_on_the_card_while_others_run() {
     let mut job = job(vec![process(7, End::Killed(9)), process(8, End::Running)]);
-    let running = report(&job, Detail::default());
+    let running = build(&job, Detail::default());
     assert_eq!(running.gpus[0].processes.iter().map(|p| p.pid).collect::<Vec<_>>(), [8]);
     assert_eq!(running.processes[0].state, ProcessState::Killed);
     assert_eq!(running.processes[0].signal, Some(9));
@@ -217,24 +210,23 @@ fn memory_of_the_dead_is_not_on_the_card_while_others_run() {
         reading(2, 300 * MIB, &[(7, Some(80 * MIB)), (8, Some(60 * MIB))]),
         reading(3, 0, &[]),
     ];
-    let ended = report(&job, Detail::default());
+    let ended = build(&job, Detail::default());
     assert_eq!(ended.gpus[0].nvml_used_bytes, Some(300 * MIB));
     assert_eq!(ended.gpus[0].processes.len(), 2);
 }
 
 #[test]
 fn what_was_live_at_a_peak_nobody_saw_is_null() {
-    let job = job(vec![process(7, End::Running)]);
-    let mut late = played(&job.processes[0]);
-    late.known_since = 5_001;
-    let report = build(&job, &[late], Detail::default());
+    let mut job = job(vec![process(7, End::Running)]);
+    job.processes[0].played.known_since = 5_001;
+    let report = build(&job, Detail::default());
     let peak = &report.processes[0].devices[0].peak;
     assert_eq!((peak.time_ns, &peak.sites), (1_005_000, &None));
 }
 
 #[test]
 fn out_of_memory_says_what_was_free() {
-    let job = job(vec![process(7, End::Running)]);
+    let mut job = job(vec![process(7, End::Running)]);
     let record = Record {
         time: 3_000,
         address: 4 * MIB,
@@ -251,9 +243,8 @@ fn out_of_memory_says_what_was_free() {
         python: PYTHON,
     };
     let event = Event { position: 0, record, extra: Some([70 * MIB, 0, 0]) };
-    let mut played = played(&job.processes[0]);
-    played.ooms = vec![event];
-    let report = build(&job, &[played], Detail::default());
+    job.processes[0].played.ooms = vec![event];
+    let report = build(&job, Detail::default());
     let [oom] = report.processes[0].devices[0].ooms.as_slice() else { panic!() };
     assert_eq!(
         (

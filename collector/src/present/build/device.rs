@@ -22,7 +22,7 @@ pub(super) fn device(
     reading: Option<&Reading>,
     detail: Detail,
 ) -> Device {
-    let state = &subject.played.state;
+    let state = &subject.process.played.state;
     let totals = state.totals(gauges.device);
     let owned = owned(subject, gauges.device);
     let overflowed = subject.process.health.counter(wire::header::Counter::LiveOverflow) > 0;
@@ -48,6 +48,7 @@ pub(super) fn device(
         owners: owners(&owned),
         allocators: allocators(&owned, gauges),
         ooms: subject
+            .process
             .played
             .ooms
             .iter()
@@ -65,7 +66,7 @@ fn owned(subject: &Subject<'_>, device: u8) -> Owned<Rc<str>> {
     let torch: Rc<str> = owner::TORCH.into();
     // Many segments share a stack.
     let known: RefCell<HashMap<u32, Rc<str>>> = RefCell::default();
-    subject.played.state.owned(device, &torch, |site| {
+    subject.process.played.state.owned(device, &torch, |site| {
         let look_up = || {
             let frames = tables.frames(site.native);
             owner::owner(subject.stacks.modules(), &frames).map_or(program.clone(), Rc::from)
@@ -123,7 +124,7 @@ const fn backend_name(backend: Backend) -> &'static str {
 
 /// What was live when most was; the sites only if the timeline is known since before that.
 fn peak(subject: &mut Subject<'_>, book: &mut SiteBook, gauges: &Gauges) -> Peak {
-    let played = subject.played;
+    let played = &subject.process.played;
     if gauges.allocated_peak_time < played.known_since {
         let time_ns = subject.identity().realtime(gauges.allocated_peak_time);
         return Peak { time_ns, sites: None };

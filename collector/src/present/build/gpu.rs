@@ -18,7 +18,7 @@ pub(super) fn reading(job: &Job) -> Option<&Reading> {
         .processes
         .iter()
         .filter(|process| !running || process.end == End::Running)
-        .map(|process| process.identity.pid)
+        .map(|process| process.pid)
         .collect();
     let named = |reading: &Reading| {
         wanted
@@ -41,7 +41,7 @@ pub(super) fn bytes_of(
     reading: Option<&Reading>,
 ) -> Option<u64> {
     let gpu = reading?.gpus.iter().find(|gpu| gpu.uuid == uuid)?;
-    listed(gpu, subject.identity().pid)?
+    listed(gpu, subject.process.pid)?
 }
 
 /// The GPUs that NVML knows or a traced process touched, in NVML's order.
@@ -57,7 +57,7 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
         let untraced: Vec<Untraced> = gpu
             .processes
             .iter()
-            .filter(|(pid, _)| subjects.iter().all(|subject| subject.identity().pid != *pid))
+            .filter(|(pid, _)| subjects.iter().all(|subject| subject.process.pid != *pid))
             .map(|(pid, nvml_bytes)| Untraced { pid: *pid, nvml_bytes: *nvml_bytes })
             .collect();
         let explained =
@@ -95,10 +95,10 @@ fn traced(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> 
             let identity = subject.identity();
             processes.push(GpuProcess {
                 instance: identity.instance.to_string(),
-                pid: identity.pid,
+                pid: subject.process.pid,
                 role: subject.process.role.clone(),
-                reserved_bytes: subject.played.state.totals(gauges.device).reserved(),
-                nvml_bytes: gpu.and_then(|gpu| listed(gpu, identity.pid)).flatten(),
+                reserved_bytes: subject.process.played.state.totals(gauges.device).reserved(),
+                nvml_bytes: gpu.and_then(|gpu| listed(gpu, subject.process.pid)).flatten(),
             });
         }
     }

@@ -9,24 +9,12 @@ use std::collections::BTreeMap;
 
 use super::report::{Report, SCHEMA_VERSION};
 use crate::{
-    ledger::{Event, Identity},
+    ledger::{End, Identity},
     process::{Job, Process},
-    state::State,
     symbol::site::Stacks,
 };
 
 use sites::SiteBook;
-
-/// A process of the job, its timeline played through.
-#[derive(Debug)]
-pub struct Played {
-    /// What it holds.
-    pub state: State,
-    /// Times PyTorch's allocator gave up, oldest first.
-    pub ooms: Vec<Event>,
-    /// `CLOCK_MONOTONIC` since when its timeline is known, ns; 0 if from the beginning.
-    pub known_since: u64,
-}
 
 /// How much to say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +28,6 @@ pub struct Detail {
 /// A process while the report is made.
 struct Subject<'a> {
     process: &'a Process,
-    played: &'a Played,
     stacks: Stacks<'a>,
 }
 
@@ -50,15 +37,15 @@ impl Subject<'_> {
     }
 
     fn is_running(&self) -> bool {
-        self.process.end == crate::ledger::End::Running
+        self.process.end == End::Running
     }
 }
 
-/// The report about `job`; `played` are the timelines of its processes, in their order.
+/// The report about `job`.
 #[must_use]
-pub fn build(job: &Job, played: &[Played], detail: Detail) -> Report {
+pub fn build(job: &Job, detail: Detail) -> Report {
     let mut book = SiteBook::default();
-    let mut subjects: Vec<Subject> = job.processes.iter().zip(played).map(subject).collect();
+    let mut subjects: Vec<Subject> = job.processes.iter().map(subject).collect();
     let reading = gpu::reading(job);
     let mut processes = Vec::new();
     for subject in &mut subjects {
@@ -80,10 +67,9 @@ pub fn build(job: &Job, played: &[Played], detail: Detail) -> Report {
     report
 }
 
-fn subject<'a>((process, played): (&'a Process, &'a Played)) -> Subject<'a> {
-    let running = process.end == crate::ledger::End::Running;
-    let pid = running.then_some(process.identity.pid);
-    Subject { process, played, stacks: Stacks::new(&process.tables, pid) }
+fn subject(process: &Process) -> Subject<'_> {
+    let pid = (process.end == End::Running).then_some(process.pid);
+    Subject { process, stacks: Stacks::new(&process.tables, pid) }
 }
 
 /// A GPU's UUID as NVML writes it.

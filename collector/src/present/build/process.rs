@@ -23,7 +23,7 @@ pub(super) fn traced(
     let losses = process.losses;
     Process {
         instance: Some(process.identity.instance.to_string()),
-        pid: process.identity.pid,
+        pid: process.pid,
         start_time_ns: process.identity.started_realtime,
         command: process.command.clone(),
         role: process.role.clone(),
@@ -32,7 +32,7 @@ pub(super) fn traced(
         signal,
         cuda: true,
         devices,
-        pinned_host_bytes: subject.played.state.pinned(),
+        pinned_host_bytes: process.played.state.pinned(),
         events: Events {
             seen: process.health.head,
             dropped: process.health.counter(Counter::DroppedBusy) + losses.damaged,

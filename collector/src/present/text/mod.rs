@@ -5,6 +5,7 @@ mod finding;
 mod gpu;
 mod page;
 mod process;
+mod segment;
 mod site;
 
 pub use amount::{bytes, clock, count, moment, percent};

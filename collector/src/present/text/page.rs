@@ -75,7 +75,7 @@ pub fn cut(text: &str, width: usize) -> String {
 fn broken(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
+    for word in words(text) {
         let mut rest: Vec<char> = word.chars().collect();
         while !rest.is_empty() {
             let used = lines.last().map_or(0, |line| line.chars().count());
@@ -92,6 +92,21 @@ fn broken(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The words of `text`; an amount and its unit are one.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match words.last_mut() {
+            Some(amount) if word.starts_with("MiB") || word.starts_with("GiB") => {
+                amount.push(' ');
+                amount.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -117,6 +132,14 @@ mod tests {
         let mut lines = text.lines();
         assert!(lines.next().unwrap().starts_with("  Do: word"));
         assert!(lines.next().unwrap().starts_with("      word"));
+    }
+
+    #[test]
+    fn an_amount_stays_beside_its_unit() {
+        let text = format!("{} 96.0 MiB, and more", "x".repeat(WIDTH - 5));
+        let mut page = Page::default();
+        page.paragraph(0, "", &text);
+        assert!(page.finish().ends_with("\n96.0 MiB, and more\n"));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A process: who it is, what it holds on each device, and what to know about the numbers.
 
 use super::{
-    amount::{bytes, clock, count, known, percent},
+    amount::{bytes, clock, known, percent},
     page::Page,
-    site,
+    segment, site,
 };
 use crate::present::report::{Device, Oom, Process, ProcessState, Report};
 
@@ -54,6 +54,9 @@ fn device(page: &mut Page, report: &Report, device: &Device) {
     }
     for oom in device.ooms.iter().rev().take(OOMS).rev() {
         out_of_memory(page, report, oom);
+    }
+    if let Some(segments) = &device.segments {
+        segment::list(page, report, 4, segments);
     }
 }
 
@@ -143,13 +146,5 @@ fn losses(page: &mut Page, process: &Process) {
     if !lost.is_empty() {
         let text = format!("of {} events {}", events.seen, lost.join(" and "));
         page.paragraph(2, "Lost: ", &format!("{text}; what is held now is exact all the same"));
-    }
-    if events.live_overflow > 0 {
-        let bytes = bytes(events.unlisted_bytes);
-        let text = format!(
-            "{} ({bytes}) found no room in the live table: in the sums, but in no list",
-            count(events.live_overflow, "live thing"),
-        );
-        page.paragraph(2, "Lost: ", &text);
     }
 }
