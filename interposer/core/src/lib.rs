@@ -59,6 +59,8 @@ extern "C" fn enter(event: *mut c_void) {
     let Some(ledger) = LEDGER.get() else { return };
     // SAFETY: by the promise of `RecordFn`; the shim uses the event again only afterwards.
     let event = unsafe { &mut *event.cast::<Event>() };
+    #[cfg(feature = "fault")]
+    assert!(event.size != u64::MAX, "the panic that the test asks for");
     // SAFETY: the same promise for its thread.
     unsafe { ledger.record(event) };
 }

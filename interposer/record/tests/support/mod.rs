@@ -1,6 +1,8 @@
 //! Reads a process's file the way a collector does, without believing less of it.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod subject;
+
 use std::{
     fs,
     path::Path,
