@@ -78,5 +78,7 @@ exports! {
     nvmlDeviceGetTopologyCommonAncestor(card: Handle, peer: Handle, out: Out<'_, u32>) => common_ancestor(card, peer, out);
     nvmlDeviceGetNvLinkState(card: Handle, _link: u32, _out: Out<'_, u32>) => no_links(card);
     nvmlDeviceGetNvLinkCapability(card: Handle, _link: u32, _capability: u32, _out: Out<'_, u32>) => no_links(card);
+    nvmlDeviceGetNvLinkRemoteDeviceType(card: Handle, _link: u32, _out: Out<'_, u32>) => no_links(card);
+    nvmlDeviceGetNvLinkRemotePciInfo_v2(card: Handle, _link: u32, _out: *mut u8) => no_links(card);
     nvmlDeviceGetCpuAffinity(card: Handle, words: u32, out: *mut u64) => cpu_affinity(card, words, out);
 }
