@@ -38,6 +38,8 @@ struct Capture {
     invalid: bool,
     /// For each stream that takes part: the nodes that its next one follows.
     last: BTreeMap<u64, Vec<u64>>,
+    /// Kinds of the edges to those, as many zeros as anybody asked for: all edges are plain.
+    plain_edges: Vec<u64>,
 }
 
 /// All captures under way, and each thread's mode.
@@ -153,7 +155,15 @@ fn begin_in(driver: &mut Driver, stream: u64, mode: i32, graph: u64, after: Vec<
     }
     let id = driver.new_handle() >> 6;
     let (thread, last) = (thread(), BTreeMap::from([(stream, after)]));
-    let capture = Capture { mode, origin: stream, thread, graph, invalid: false, last };
+    let capture = Capture {
+        mode,
+        origin: stream,
+        thread,
+        graph,
+        invalid: false,
+        last,
+        plain_edges: Vec::new(),
+    };
     driver.captures.active.insert(id, capture);
     driver.captures.of_stream.insert(stream, id);
     Ok(())
@@ -261,11 +271,16 @@ fn info_v3(
     id_out: Out<u64>,
     graph_out: Out<u64>,
     last_out: Out<*const u64>,
-    edges_out: Out<u64>,
+    edges_out: Out<*const u64>,
     count_out: Out<usize>,
 ) -> Outcome {
-    edges_out.set_if_given(0);
-    info_v2(driver, stream, status, id_out, graph_out, last_out, count_out)
+    info_v2(driver, stream, status, id_out, graph_out, last_out, count_out)?;
+    if let Some((_, capture)) = driver.captures.of(stream) {
+        let count = capture.last.get(&stream).map_or(0, Vec::len);
+        capture.plain_edges = vec![0; count.max(1)];
+        edges_out.set_if_given(capture.plain_edges.as_ptr());
+    }
+    Ok(())
 }
 
 /// Flags: 0 adds to what the next node follows, 1 replaces it.
@@ -320,7 +335,7 @@ pub static EXPORTS: &[Export] = exports! {
     cuStreamGetCaptureInfo(stream: u64, status: Out<i32>, id: Out<u64>, graph: Out<u64>, last: Out<*const u64>, count: Out<usize>) => locked info_v2 {
         11030: cuStreamGetCaptureInfo_v2, 11030 twin: cuStreamGetCaptureInfo_v2_ptsz,
     }
-    cuStreamGetCaptureInfo(stream: u64, status: Out<i32>, id: Out<u64>, graph: Out<u64>, last: Out<*const u64>, edges: Out<u64>, count: Out<usize>) => locked info_v3 {
+    cuStreamGetCaptureInfo(stream: u64, status: Out<i32>, id: Out<u64>, graph: Out<u64>, last: Out<*const u64>, edges: Out<*const u64>, count: Out<usize>) => locked info_v3 {
         12030: cuStreamGetCaptureInfo_v3, 12030 twin: cuStreamGetCaptureInfo_v3_ptsz,
     }
     cuStreamUpdateCaptureDependencies(stream: u64, nodes: In<u64>, count: usize, flags: u32) => locked update {
