@@ -8,9 +8,9 @@ from machine import MIB
 
 @pytest.fixture(params=[False, True], ids=["default", "expandable"], autouse=True)
 def allocator(request):
-    torch.cuda.memory._set_allocator_settings(f"expandable_segments:{request.param}")
+    torch._C._accelerator_setAllocatorSettings(f"expandable_segments:{request.param}")
     yield
-    torch.cuda.memory._set_allocator_settings("expandable_segments:False")
+    torch._C._accelerator_setAllocatorSettings("expandable_segments:False")
 
 
 def captured(pool=None):
