@@ -1,4 +1,4 @@
-//! A panic inside the recorder, in the library as it is shipped but for one event that panics.
+//! `libmemtrace_core.so` as it is shipped, but for one event that panics.
 
 mod support;
 
@@ -9,6 +9,7 @@ use std::{
     fs, mem,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use hook::event::{ABI, Event, Op, Recorder, START_SYMBOL, Start, StartFn, Thread};
@@ -22,6 +23,9 @@ thread_local! {
     static THREAD: UnsafeCell<Thread> =
         const { UnsafeCell::new(Thread { depth: 0, tid: 0, memo: [0; 7] }) };
 }
+
+/// Held by each test: one changes the environment, which the other's commands inherit.
+static ONE: Mutex<()> = Mutex::new(());
 
 /// `libmemtrace_core.so` with the feature that adds a panic. Built apart, so that it is never taken
 /// for the real one.
@@ -72,10 +76,50 @@ fn errno() -> i32 {
     std::io::Error::last_os_error().raw_os_error().unwrap()
 }
 
+fn output(program: &str, option: &str, library: &Path) -> String {
+    let output = Command::new(program).arg(option).arg(library).output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_library_needs_little_and_offers_one_function() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let library = core();
+    let dynamic = output("readelf", "-dW", &library);
+    let mut needed: Vec<_> = dynamic
+        .lines()
+        .filter(|line| line.contains("(NEEDED)"))
+        .filter_map(|line| line.split(['[', ']']).nth(1))
+        .collect();
+    needed.sort_unstable();
+    assert_eq!(needed, ["libc.so.6", "libgcc_s.so.1"]);
+
+    let segments = output("readelf", "-lW", &library);
+    assert!(!segments.lines().any(|line| line.trim_start().starts_with("TLS")), "{segments}");
+
+    let symbols = output("objdump", "-T", &library);
+    for version in symbols.split("GLIBC_").skip(1) {
+        let number = version.split(')').next().unwrap();
+        let parts: Vec<u32> = number.split('.').map(|part| part.parse().unwrap()).collect();
+        assert!(parts <= vec![2, 17], "glibc {number}");
+    }
+    let (undefined, defined): (Vec<_>, Vec<_>) = symbols
+        .lines()
+        .filter(|line| line.starts_with("0000"))
+        .partition(|line| line.contains("*UND*"));
+    let unversioned = undefined.iter().filter(|line| !line.contains('(') && !line.contains(" w "));
+    let unversioned: Vec<_> = unversioned.collect();
+    assert!(unversioned.is_empty(), "nobody would define these: {unversioned:?}");
+    assert_eq!(defined.len(), 1, "{defined:?}");
+    assert!(defined[0].ends_with("memtrace_core_start"));
+}
+
 #[test]
 fn a_panic_ends_recording_and_nothing_else() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = env::temp_dir().join(format!("memtrace-fault-{}", std::process::id()));
-    // SAFETY: this is the only test of its process, and no other thread runs yet.
+    // SAFETY: no other test runs meanwhile, and the test harness reads nothing there.
     unsafe { env::set_var("MEMTRACE_DIR", &folder) };
     let recorder = start(&core());
     let ring = fs::read_dir(&folder)
