@@ -296,7 +296,8 @@ impl Model {
         let marked: Vec<u64> =
             self.held.iter().filter(|one| one.marked).map(|one| one.birth).collect();
         let then = Self { held: before, ..Self::default() };
-        self.candidates.push(then.live_sites(0, |one| marked.contains(&one.birth)));
+        let lends = matches!(op, Op::Lend { .. });
+        self.candidates.push(then.live_sites(0, |one| lends && marked.contains(&one.birth)));
         let newest = self.script.events.last().map(|event| event.record.time);
         self.candidates.push(self.live_sites(0, |one| Some(one.birth) == newest));
         true
