@@ -65,10 +65,32 @@ fn a_neighbour_with_a_dlsym_of_its_own_is_in_force_on_either_side() {
 #[test]
 fn closing_and_opening_the_driver_again_leaves_no_stale_address() {
     let shop = Workshop::with_driver("reopen");
-    shop.library("part.c", "libtwo.so", &["-DPART=2"]);
     let program = shop.program("by_dlsym.c", &[]);
     let bare = shop.run("", &[&program, "reopen"]);
     assert_eq!((bare.stdout.as_str(), bare.code), ("0 0\n", Some(0)));
     let events = shop.run(SHIM, &[&program, "reopen"]).unchanged(&bare);
+    assert_eq!(calls(&events), ["took cuMemAlloc_v2"]);
+}
+
+#[test]
+fn a_plugin_that_takes_the_driver_along_leaves_no_stale_address() {
+    let shop = Workshop::with_driver("plugins");
+    shop.library("part.c", "libtwo.so", &["-DPART=2"]);
+    shop.library("plugin.c", "libplugin.so", &["-L.", "-l:libcuda.so.1"]);
+    let program = shop.program("plugins.c", &[]);
+    let bare = shop.run("", &[&program]);
+    assert_eq!((bare.stdout.as_str(), bare.code), ("0\n0\n0\n", Some(0)));
+    let events = shop.run(SHIM, &[&program]).unchanged(&bare);
+    assert_eq!(calls(&events), ["took cuMemAlloc_v2"; 3]);
+}
+
+#[test]
+fn the_driver_that_looks_itself_up_finds_itself() {
+    let shop = Workshop::with_driver("itself");
+    let program = shop.program("by_dlsym.c", &[]);
+    let look = [("LOOK_YOURSELF_UP", "1")];
+    let bare = shop.run_with("", &[&program], &look);
+    assert_eq!(bare.stdout, "0 0\n");
+    let events = shop.run_with(SHIM, &[&program], &look).unchanged(&bare);
     assert_eq!(calls(&events), ["took cuMemAlloc_v2"]);
 }

@@ -1,4 +1,6 @@
 // A driver of a few functions. Every allocation lies at its own made-up address.
+#include <dlfcn.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,9 +8,25 @@
 static uint64_t next = 0x10000;
 static int initialised;
 
-int cuInit(unsigned flags) { initialised = 1; return flags == 77 ? 1 : 0; }
+int cuMemFree_v2(uint64_t);
+
+// Looks itself up, as the driver of WSL does.
+static int finds_itself(void) {
+    void *self = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    int found = dlsym(self, "cuMemFree_v2") == (void *)cuMemFree_v2;
+    dlclose(self);
+    return found;
+}
+
+int cuInit(unsigned flags) {
+    if (getenv("LOOK_YOURSELF_UP") && !finds_itself()) return 55;
+    if (flags == 77) return 1;
+    initialised = 1;
+    return 0;
+}
 int cuDriverGetVersion(int *version) { *version = 13020; return 0; }
-int cuCtxGetDevice(int *device) { *device = 0; return initialised ? 0 : 3; }
+// Questions that only the library asks: their errno is not the program's.
+int cuCtxGetDevice(int *device) { errno = 5, *device = 0; return initialised ? 0 : 3; }
 int cuCtxGetCurrent(uint64_t *context) { *context = 0xc0; return 0; }
 int cuDeviceGetUuid_v2(uint64_t uuid[2], int device) { uuid[0] = 0xaa, uuid[1] = device; return 0; }
 int cuDeviceTotalMem_v2(uint64_t *total, int device) { *total = 1 << 30; return 0; }
