@@ -8,7 +8,6 @@ use core::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 use record::guard::{self, Context};
-use wire::header::Reason;
 
 use crate::{LEDGER, thread};
 
@@ -43,9 +42,9 @@ global_asm!(
 );
 
 #[panic_handler]
-fn fault(_: &PanicInfo<'_>) -> ! {
-    if let Some(ledger) = LEDGER.get() {
-        ledger.stop(Reason::Fault);
+fn fault(panic: &PanicInfo<'_>) -> ! {
+    if let (Some(ledger), Some(place)) = (LEDGER.get(), panic.location()) {
+        ledger.fault(place);
     }
     let word = thread::guard_word().unwrap_or(&STARTING);
     let context = ptr::with_exposed_provenance::<Context>(word.load(Relaxed) as usize);

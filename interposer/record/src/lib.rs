@@ -21,6 +21,7 @@ mod counters;
 pub mod guard;
 pub mod ledger;
 mod maps;
+mod name;
 pub mod once;
 pub mod stack;
 pub mod start;

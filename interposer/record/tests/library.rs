@@ -17,6 +17,7 @@ use support::{File, subject::Subject};
 use wire::{
     header::{self, Mode, Reason},
     record::Class,
+    text::DETAIL,
 };
 
 thread_local! {
@@ -139,6 +140,7 @@ fn a_panic_ends_recording_and_nothing_else() {
     let file = File::read(&ring);
     assert_eq!(Mode::of(file.header(header::MODE)), Some(Mode::Off));
     assert_eq!(Reason::of(file.header(header::MODE)), Some(Reason::Fault));
+    assert!(file.text(DETAIL).contains("lib.rs:"), "{}", file.text(DETAIL));
 
     take(recorder, 0x2000);
     std::thread::scope(|scope| scope.spawn(|| take(recorder, 0x3000)).join()).unwrap();

@@ -9,9 +9,12 @@ mod pools;
 mod sweep;
 mod take;
 
-use core::sync::atomic::{
-    AtomicBool, AtomicU64,
-    Ordering::{Relaxed, Release},
+use core::{
+    fmt,
+    sync::atomic::{
+        AtomicBool, AtomicU64,
+        Ordering::{Relaxed, Release},
+    },
 };
 use hook::event::{Event, Op};
 use wire::{
@@ -22,11 +25,13 @@ use wire::{
     live::{Entry, Table},
     record::{Class, FLAG_PRIVATE, FLAG_SECOND, NO_STACK, Record, Verb},
     ring::Producer,
+    text::DETAIL,
 };
 
 use crate::{
     clock,
     counters::Counters,
+    name::Name,
     stack::{Inside, Stacks},
     start::{self, Cookie},
     sys,
@@ -151,8 +156,19 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Records nothing more, because the recorder panicked at `place`.
+    pub fn fault(&self, place: &impl fmt::Display) {
+        // A panic while writing the text would come here again.
+        if !self.stopped.swap(true, Relaxed)
+            && let (true, Some(text)) = (self.cookie.holds(), Name::<256>::of(place))
+        {
+            DETAIL.write(self.sections.text, text.as_c_str().to_bytes());
+        }
+        self.stop(Reason::Fault);
+    }
+
     /// Records nothing more, for this reason.
-    pub fn stop(&self, reason: Reason) {
+    fn stop(&self, reason: Reason) {
         self.stopped.store(true, Relaxed);
         if let (true, Some(mode)) = (self.cookie.holds(), self.sections.header.get(header::MODE)) {
             // Release: a reader that sees "off" sees all that was recorded before.

@@ -3,8 +3,11 @@
 use core::{ffi::CStr, fmt, sync::atomic::AtomicU64};
 use wire::{control, folder::Off};
 
-use super::{mapping, name::Name};
-use crate::sys::{self, Fd};
+use super::mapping;
+use crate::{
+    name::Name,
+    sys::{self, Fd},
+};
 
 /// The open folder.
 pub struct Folder {

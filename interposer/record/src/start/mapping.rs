@@ -7,8 +7,8 @@ use wire::{
     layout::{Layout, WORD},
 };
 
-use super::{folder::Folder, identity::Identity, name::Name};
-use crate::sys::Fd;
+use super::{folder::Folder, identity::Identity};
+use crate::{name::Name, sys::Fd};
 
 struct Ring<'a>(&'a Identity);
 

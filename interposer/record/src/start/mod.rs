@@ -8,7 +8,6 @@ mod describe;
 mod folder;
 mod identity;
 mod mapping;
-mod name;
 mod room;
 
 pub use cookie::Cookie;

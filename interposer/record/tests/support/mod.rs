@@ -17,6 +17,7 @@ use wire::{
     live::{Entry, State},
     record::{NO_STACK, Record},
     ring::{Read, judge},
+    text::Field,
     trie::{FrameKind, Node},
 };
 
@@ -65,6 +66,12 @@ impl File {
 
     pub fn gauge(&self, device: u8, gauge: usize) -> u64 {
         self.words[self.at.devices + device::at(device) + gauge]
+    }
+
+    pub fn text(&self, field: Field) -> String {
+        let at = self.at.text + field.at;
+        let bytes = self.words[at + 1..].iter().flat_map(|word| word.to_le_bytes());
+        String::from_utf8(bytes.take(self.words[at] as usize).collect()).unwrap()
     }
 
     /// The records still in the ring, oldest first.

@@ -16,7 +16,10 @@ const COMPARED: usize = 32;
 /// Whether the walk finds the frames that the interpreter finds, as far as it can be asked.
 pub fn agrees(interpreter: &Interpreter, image: &Option<Image>) -> bool {
     let Some(image) = image else { return true };
-    if (image.holds_lock)() != 1 {
+    // The running state is that of the lock's holder before 3.12, and this thread's, if it holds
+    // the lock, from then on. (`PyGILState_Check` says yes to everybody once there was a second
+    // interpreter in the process.)
+    if interpreter.thread_state() != Some((image.running)()) {
         return true;
     }
     let Some(walker) = Walker::new(interpreter) else { return true };

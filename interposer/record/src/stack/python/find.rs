@@ -39,7 +39,7 @@ impl Interpreter {
 /// Functions of the interpreter that only the check at the start uses.
 #[derive(Debug)]
 pub struct Image {
-    pub holds_lock: extern "C" fn() -> c_int,
+    pub running: extern "C" fn() -> usize,
     pub gc_disable: extern "C" fn() -> c_int,
     pub gc_enable: extern "C" fn() -> c_int,
     pub frame: extern "C" fn() -> usize,
@@ -108,7 +108,8 @@ fn look(object: &Object<'_>) -> Option<Found> {
 
 fn image(object: &Object<'_>) -> Option<Image> {
     Some(Image {
-        holds_lock: function!(object, "PyGILState_Check")?,
+        running: function!(object, "PyThreadState_GetUnchecked")
+            .or_else(|| function!(object, "_PyThreadState_UncheckedGet"))?,
         gc_disable: function!(object, "PyGC_Disable")?,
         gc_enable: function!(object, "PyGC_Enable")?,
         frame: function!(object, "PyEval_GetFrame")?,

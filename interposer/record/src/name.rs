@@ -1,4 +1,4 @@
-//! Text in a fixed buffer, for file names.
+//! Short text in a fixed buffer.
 
 use core::{ffi::CStr, fmt};
 
