@@ -1,8 +1,19 @@
 //! `memtrace report`: what is wrong and who holds what.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
+use collector::{
+    present::{
+        build::{Detail, build},
+        text,
+    },
+    process::Job,
+    source,
+};
 
 use crate::{failure::Failure, output};
 
@@ -24,7 +35,46 @@ pub struct Report {
 
 impl Report {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        output::print("")?;
+        let job = match &self.folder {
+            Some(folder) => traced(folder)?,
+            None => present(self.pid)?,
+        };
+        let detail = Detail { segments: self.segments, names: self.json };
+        let report = build(&job, detail);
+        if self.json {
+            output::print(&(json(&report)? + "\n"))?;
+        } else {
+            output::print(&text::render(&report))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn json(report: &collector::present::report::Report) -> Result<String, Failure> {
+    serde_json::to_string_pretty(report).map_err(|error| {
+        Failure::new(format!("the report is no JSON: {error}"), "please report this")
+    })
+}
+
+/// The processes of the user as their rings tell of them.
+fn present(pid: Option<u32>) -> Result<Job, Failure> {
+    let folder = source::user_folder();
+    let job = source::job(&folder, pid).map_err(|error| {
+        Failure::new(
+            format!("{} cannot be listed: {error}", folder.display()),
+            "MEMTRACE_DIR names the folder that the traced processes write to",
+        )
+    })?;
+    match pid {
+        Some(pid) if job.processes.is_empty() => Err(Failure::new(
+            format!("process {pid} left no ledger in {}", folder.display()),
+            "it is traced if it was started with LD_PRELOAD=$(memtrace lib) and has used CUDA",
+        )),
+        _ => Ok(job),
+    }
+}
+
+/// The job a trace folder tells of.
+fn traced(folder: &Path) -> Result<Job, Failure> {
+    Err(Failure::new(format!("{} is no trace", folder.display()), ""))
 }

@@ -3,8 +3,9 @@
 use super::{
     amount::{bytes, known, percent},
     page::Page,
+    who,
 };
-use crate::present::report::{Gpu, GpuProcess, ProcessState, Report};
+use crate::present::report::{Gpu, GpuProcess, Process, ProcessState, Report};
 
 pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     let name = if gpu.name.is_empty() { "GPU" } else { &gpu.name };
@@ -16,7 +17,7 @@ pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
             .map(|nvml| format!("{} %", percent(process.reserved_bytes, nvml)))
             .unwrap_or_default();
         let cells = [&bytes(process.reserved_bytes), &known(process.nvml_bytes), &tracked];
-        page.row(2, &who(report, process), cells.map(String::as_str));
+        page.row(2, &holder(report, process), cells.map(String::as_str));
     }
     for process in &gpu.untraced {
         let name = format!("not traced, pid {}", process.pid);
@@ -29,12 +30,11 @@ pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     }
 }
 
-fn who(report: &Report, process: &GpuProcess) -> String {
-    let ended = report
-        .processes
-        .iter()
-        .find(|known| known.instance.as_deref() == Some(&process.instance))
-        .is_some_and(|known| known.state != ProcessState::Running);
-    let role = process.role.as_deref().unwrap_or("process");
-    format!("{role}, pid {}{}", process.pid, if ended { ", ended" } else { "" })
+fn holder(report: &Report, process: &GpuProcess) -> String {
+    let known = |known: &&Process| known.instance.as_deref() == Some(&process.instance);
+    let known = report.processes.iter().find(known);
+    let ended = known.is_some_and(|known| known.state != ProcessState::Running);
+    let command = known.map_or("", |known| &known.command);
+    let name = who::name(process.role.as_deref(), command);
+    format!("{name}, pid {}{}", process.pid, if ended { ", ended" } else { "" })
 }

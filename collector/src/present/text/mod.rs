@@ -7,10 +7,12 @@ mod page;
 mod process;
 mod segment;
 mod site;
+mod who;
 
 pub use amount::{bytes, clock, count, moment, percent};
 pub use page::{WIDTH, cut};
 pub use site::TOP_SITES;
+pub use who::name;
 
 use self::page::Page;
 use super::report::{Confidence, Report};

@@ -3,7 +3,7 @@
 use super::{
     amount::{bytes, clock, known, percent},
     page::Page,
-    segment, site,
+    segment, site, who,
 };
 use crate::present::report::{Device, Oom, Process, ProcessState, Report};
 
@@ -11,8 +11,8 @@ use crate::present::report::{Device, Oom, Process, ProcessState, Report};
 const OOMS: usize = 3;
 
 pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
-    let role = process.role.as_deref().unwrap_or("process");
-    page.line(0, &format!("{role}  pid {}  {}", process.pid, ending(process)));
+    let name = who::name(process.role.as_deref(), &process.command);
+    page.line(0, &format!("{name}  pid {}  {}", process.pid, ending(process)));
     page.line(2, &process.command);
     if !process.cuda {
         page.line(2, "never used CUDA");
@@ -135,14 +135,13 @@ fn out_of_memory(page: &mut Page, report: &Report, oom: &Oom) {
 
 fn losses(page: &mut Page, process: &Process) {
     let events = &process.events;
-    let mut lost = Vec::new();
     let counts =
         [(events.dropped, "dropped"), (events.overwritten, "overwritten before they were read")];
-    for (number, what) in counts {
-        if number > 0 {
-            lost.push(format!("{number} {what}"));
-        }
-    }
+    let lost: Vec<String> = counts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
     if !lost.is_empty() {
         let text = format!("of {} events {}", events.seen, lost.join(" and "));
         page.paragraph(2, "Lost: ", &format!("{text}; what is held now is exact all the same"));

@@ -1,5 +1,7 @@
 //! Sites as lines of code.
 
+use std::collections::HashMap;
+
 use super::{
     amount::{bytes, count},
     page::Page,
@@ -12,17 +14,21 @@ use crate::{
     },
 };
 
-/// Sites shown of one list; the rest is one line.
+/// Lines of code shown of one list; the rest is one line.
 pub const TOP_SITES: usize = 5;
+/// Where no stack was taken: of a block there is a Python stack or none.
+const NO_STACK: &str = "no Python stack";
 /// Callers shown below a site.
 const CALLERS: usize = 4;
 
 /// A site in one line, for a sentence or a list.
 pub(super) fn name(report: &Report, id: &str) -> String {
     match report.sites.get(id) {
-        None => "no stack".to_owned(),
         Some(Site { line: Some(line), .. }) => line.clone(),
-        Some(site) => site.frames.first().map_or_else(|| "no stack".to_owned(), frame),
+        site => {
+            let inner = site.and_then(|site| site.frames.first());
+            inner.map_or_else(|| NO_STACK.to_owned(), frame)
+        }
     }
 }
 
@@ -44,23 +50,47 @@ fn frame(frame: &Frame) -> String {
     }
 }
 
-/// The sites with most live bytes, each with its callers.
+/// What one line of code and its callers have live: sites that read the same are one here.
+struct Line {
+    name: String,
+    callers: Vec<String>,
+    live_bytes: u64,
+    blocks: u64,
+}
+
+/// The lines of code with most live bytes, each with its callers.
 pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[SiteUse]) {
-    for site in sites.iter().take(TOP_SITES) {
-        let amount = bytes(site.live_bytes);
-        let blocks = count(site.blocks, "block");
-        let line = format!("{amount:>11} {blocks:>12}  {}", name(report, &site.site));
-        page.line(indent, &line);
-        for caller in callers(report, &site.site) {
+    let lines = lines(report, sites);
+    let shown = lines.len().min(TOP_SITES);
+    let (top, rest) = lines.split_at(shown);
+    for line in top {
+        let amount = bytes(line.live_bytes);
+        let blocks = count(line.blocks, "block");
+        page.line(indent, &format!("{amount:>11} {blocks:>12}  {}", line.name));
+        for caller in &line.callers {
             page.line(indent + 26, &format!("from {caller}"));
         }
     }
-    if let Some(rest) = sites.get(TOP_SITES..).filter(|rest| !rest.is_empty()) {
-        let amount = bytes(rest.iter().map(|site| site.live_bytes).sum());
-        let blocks = count(rest.iter().map(|site| site.blocks).sum(), "block");
-        let sites = count(rest.len() as u64, "more site");
-        page.line(indent, &format!("{amount:>11} {blocks:>12}  at {sites}"));
+    if !rest.is_empty() {
+        let amount = bytes(rest.iter().map(|line| line.live_bytes).sum());
+        let blocks = count(rest.iter().map(|line| line.blocks).sum(), "block");
+        let others = count(rest.len() as u64, "other line");
+        page.line(indent, &format!("{amount:>11} {blocks:>12}  at {others}"));
     }
+}
+
+fn lines(report: &Report, sites: &[SiteUse]) -> Vec<Line> {
+    let mut by_text: HashMap<(String, Vec<String>), (u64, u64)> = HashMap::new();
+    for site in sites {
+        let text = (name(report, &site.site), callers(report, &site.site));
+        let (bytes, blocks) = by_text.entry(text).or_default();
+        *bytes += site.live_bytes;
+        *blocks += site.blocks;
+    }
+    let line = |((name, callers), (live_bytes, blocks))| Line { name, callers, live_bytes, blocks };
+    let mut lines: Vec<Line> = by_text.into_iter().map(line).collect();
+    lines.sort_by(|a, b| b.live_bytes.cmp(&a.live_bytes).then_with(|| a.name.cmp(&b.name)));
+    lines
 }
 
 /// What called the line a site is known by: the next frames outward that are the user's; without
