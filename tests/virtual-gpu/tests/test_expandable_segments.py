@@ -7,7 +7,7 @@ os.environ["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
 import pytest
 import torch
 
-from machine import GIB, MIB, used
+from machine import GIB, MIB, Child, used
 
 
 @pytest.fixture
@@ -53,4 +53,18 @@ def test_out_of_memory_is_real(context):
     with pytest.raises(torch.OutOfMemoryError):
         torch.empty(free + GIB, dtype=torch.uint8, device="cuda")
     torch.cuda.empty_cache()
+    assert used() == context
+
+
+def test_a_killed_process_gives_its_memory_back(context):
+    child = Child(
+        """
+import sys, torch
+x = torch.empty(4 << 30, dtype=torch.uint8, device="cuda")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+    )
+    assert used() - context >= 4 * GIB
+    child.kill()
     assert used() == context
