@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod nvml;
 pub mod present;
 pub mod process;
+pub mod session;
 pub mod source;
 pub mod state;
 pub mod store;

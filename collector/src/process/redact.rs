@@ -35,24 +35,26 @@ const RUN: usize = 40;
 
 /// The command line, blotted, quoted as a shell would need it.
 #[must_use]
-pub fn command_line(arguments: &[String]) -> String {
-    let mut line = String::new();
+pub fn command_line(command: &[String]) -> String {
+    let quoted: Vec<String> = arguments(command).iter().map(|argument| quote(argument)).collect();
+    quoted.join(" ")
+}
+
+/// The arguments, blotted.
+#[must_use]
+pub fn arguments(command: &[String]) -> Vec<String> {
     let mut value_is_secret = false;
-    for argument in arguments {
-        if !line.is_empty() {
-            line.push(' ');
-        }
+    let blotted = |argument: &String| {
         if value_is_secret && !argument.starts_with('-') {
-            line.push_str(BLOT);
             value_is_secret = false;
-            continue;
+            return BLOT.to_owned();
         }
-        line.push_str(&quote(&redact(argument)));
         value_is_secret = argument.starts_with('-')
             && !argument.contains(['=', ':', ' '])
             && is_secret_name(argument);
-    }
-    line
+        redact(argument)
+    };
+    command.iter().map(blotted).collect()
 }
 
 /// One argument, or any other text, blotted.

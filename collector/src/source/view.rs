@@ -3,19 +3,15 @@
 
 use std::{io, path::Path};
 
-use wire::{
-    folder::Off,
-    header::{Mode, Reason, mode_word},
-};
+use wire::folder::Off;
 
-use super::{Damage, Drain, Drained, RingFile, TableReader, rings};
+use super::{Damage, Drain, Drained, RingFile, TableReader, off, offs, rings};
 use crate::{
-    ledger::{End, Health, Identity, Instance, Pairs, Step},
+    ledger::{End, Pairs, Step, Tables},
     nvml::Gpus,
     process::{
         Job, Losses, Played, Player, Process, end::Watch, proc_fs, redact, replaced, role, warnings,
     },
-    source::discover::offs,
     sys,
 };
 
@@ -94,7 +90,7 @@ pub fn process(ring: &RingFile) -> Result<Process, Damage> {
         identity.retitle(title);
     }
     let (health, losses) = (ring.health()?, drain.losses());
-    let mut known = crate::ledger::Tables { apis: tables.apis(ring)?, ..Default::default() };
+    let mut known = Tables { apis: tables.apis(ring)?, ..Tables::default() };
     known.add(tables.take(ring)?);
     Ok(Process {
         pid: watch.pid().unwrap_or(identity.pid),
@@ -113,31 +109,18 @@ pub fn process(ring: &RingFile) -> Result<Process, Damage> {
 }
 
 /// A process that used CUDA and could not record.
-#[must_use]
-pub fn unrecorded(off: &Off) -> Process {
-    let mut identity = Identity {
-        instance: Instance(off.instance),
-        pid: off.pid as u32,
-        pid_namespace: off.pid_namespace,
-        start_ticks: off.start_ticks,
-        started_monotonic: 0,
-        started_realtime: proc_fs::started_realtime(off.start_ticks),
-        command: Vec::new(),
-        executable: String::new(),
-        environment: Default::default(),
-        driver_version: 0,
-    };
+fn unrecorded(off: &Off) -> Process {
+    let (mut identity, health) = off::unrecorded(off);
     let watch = Watch::new(&identity);
     identity.retitle(watch.pid().map(proc_fs::command).unwrap_or_default());
-    let mode = mode_word(Mode::Off, Reason::None) | off.reason << 32;
-    let (health, losses) = (Health { mode, ..Health::default() }, Losses::default());
+    let losses = Losses::default();
     Process {
         pid: watch.pid().unwrap_or(identity.pid),
         end: watch.end(0),
         role: role::role(&identity.command, &identity.environment),
         command: redact::command_line(&identity.command),
         gauges: Vec::new(),
-        tables: Default::default(),
+        tables: Tables::default(),
         played: Played::default(),
         in_flight: 0,
         warnings: warnings::warnings(&health, &losses),

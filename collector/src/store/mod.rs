@@ -17,6 +17,7 @@
 //! `tail.bin` by the check in each slot.
 
 mod codec;
+mod job;
 mod reader;
 mod rows;
 mod tail_reader;
@@ -26,6 +27,7 @@ mod tests;
 mod trace;
 mod writer;
 
+pub use job::job;
 pub use reader::{Folder, NoTrace};
 pub use rows::{
     BystanderRow, CodesRow, LiveRow, ModulesRow, NodesRow, NoteRow, ProcessRow, SampleRow,

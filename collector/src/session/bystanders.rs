@@ -1,0 +1,68 @@
+//! Processes of the job that never used CUDA.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ledger::{End, Identity, Instance},
+    process::{Bystander, end::Watch, proc_fs, redact, role},
+};
+
+/// Processes that are followed at most; each costs a descriptor.
+const MOST: usize = 512;
+
+/// The descendants of this process, seen from time to time. One that lives shorter than that is
+/// not seen.
+#[derive(Debug, Default)]
+pub struct Bystanders {
+    seen: BTreeMap<(u32, u64), (Bystander, Watch)>,
+}
+
+impl Bystanders {
+    /// Looks for new ones, and at the titles of those that are there.
+    pub fn look(&mut self) {
+        for pid in proc_fs::descendants(std::process::id()) {
+            let Some(stat) = proc_fs::stat(pid) else { continue };
+            let command = proc_fs::command(pid);
+            let key = (pid, stat.start_ticks);
+            if command.is_empty() || (self.seen.len() >= MOST && !self.seen.contains_key(&key)) {
+                continue;
+            }
+            let (bystander, _) = self.seen.entry(key).or_insert_with(|| first_seen(key));
+            bystander.role = role::role(&command, &BTreeMap::new());
+            bystander.command = redact::command_line(&command);
+        }
+    }
+
+    /// Takes note of how the one with that pid and start time ended.
+    pub fn tell(&mut self, key: (u32, u64), end: End) {
+        if let Some((_, watch)) = self.seen.get_mut(&key) {
+            watch.tell(end);
+        }
+    }
+
+    /// All of them as they are now, but for those in `traced`, which recorded.
+    #[must_use]
+    pub fn finish(self, traced: &[(u32, u64)]) -> Vec<Bystander> {
+        let others = self.seen.into_iter().filter(|(key, _)| !traced.contains(key));
+        others.map(|(_, (b, watch))| Bystander { end: watch.end(0), ..b }).collect()
+    }
+}
+
+fn first_seen((pid, start_ticks): (u32, u64)) -> (Bystander, Watch) {
+    let started_realtime = proc_fs::started_realtime(start_ticks);
+    let identity = Identity {
+        instance: Instance([0, 0]),
+        pid,
+        pid_namespace: proc_fs::own_namespace(),
+        start_ticks,
+        started_monotonic: 0,
+        started_realtime,
+        command: Vec::new(),
+        executable: String::new(),
+        environment: BTreeMap::new(),
+        driver_version: 0,
+    };
+    let (command, role, end) = (String::new(), None, End::Running);
+    let bystander = Bystander { pid, start_ticks, started_realtime, command, role, end };
+    (bystander, Watch::new(&identity))
+}

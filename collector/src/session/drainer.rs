@@ -1,0 +1,253 @@
+//! The drain thread: finds rings, drains them, looks around once a second, and ends the trace.
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::{
+    Progress,
+    bystanders::Bystanders,
+    pace,
+    refused::Refused,
+    sink::{Item, Sink},
+    traced::Traced,
+};
+use crate::{
+    ledger::End,
+    nvml::Gpus,
+    process::replaced,
+    source::{Damage, offs, rings},
+};
+
+/// How often gauges, titles, NVML and the process tree are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What the thread that waits for processes knows.
+#[derive(Debug)]
+pub enum News {
+    /// A process ended.
+    Ended {
+        /// Its pid.
+        pid: u32,
+        /// Its start time, clock ticks since boot.
+        start_ticks: u64,
+        /// How.
+        end: End,
+    },
+    /// The command has ended; who still records may go on until then.
+    Over(Instant),
+}
+
+/// What the drain thread owns.
+pub struct Drainer<P> {
+    rings: Option<PathBuf>,
+    news: Receiver<News>,
+    sink: Sink,
+    progress: P,
+    over: Option<Instant>,
+    traced: Vec<Traced>,
+    refused: Vec<Refused>,
+    /// Files that were dealt with.
+    known: HashSet<PathBuf>,
+    /// Rings whose process has not finished making them.
+    starting: HashSet<PathBuf>,
+    bystanders: Bystanders,
+    gpus: Option<Gpus>,
+    /// Counts of processes that have ended.
+    past: Progress,
+    /// Pids and start times of processes that used CUDA.
+    seen: Vec<(u32, u64)>,
+}
+
+impl<P: FnMut(Progress)> Drainer<P> {
+    /// A drainer of the rings in `rings`.
+    pub fn new(rings: Option<PathBuf>, news: Receiver<News>, sink: Sink, progress: P) -> Self {
+        Self {
+            rings,
+            news,
+            sink,
+            progress,
+            over: None,
+            traced: Vec::new(),
+            refused: Vec::new(),
+            known: HashSet::new(),
+            starting: HashSet::new(),
+            bystanders: Bystanders::default(),
+            gpus: None,
+            past: Progress::default(),
+            seen: Vec::new(),
+        }
+    }
+
+    /// Drains until the command is over and nobody records any more; what went wrong with the
+    /// trace, if anything did.
+    pub fn run(mut self) -> Option<String> {
+        self.gpus = Gpus::open().map_err(|sentence| self.sink.send(Item::Note(sentence))).ok();
+        let mut looked: Option<Instant> = None;
+        let mut drained = Instant::now();
+        loop {
+            self.discover();
+            let took = drained.elapsed();
+            drained = Instant::now();
+            let wait = self.drain(took);
+            if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+                looked = Some(Instant::now());
+                self.look();
+            }
+            if self.over.is_some_and(|until| self.traced.is_empty() || Instant::now() >= until) {
+                return self.close();
+            }
+            match self.news.recv_timeout(wait) {
+                Ok(news) => self.hear(news),
+                Err(RecvTimeoutError::Timeout) => {}
+                // Whoever would tell us that it is over is gone.
+                Err(RecvTimeoutError::Disconnected) => self.over = Some(Instant::now()),
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Ended { pid, start_ticks, end } => {
+                let key = (pid, start_ticks);
+                self.bystanders.tell(key, end);
+                self.traced.iter_mut().filter(|t| t.key() == key).for_each(|t| t.tell(end));
+                self.refused.iter_mut().filter(|r| r.key() == key).for_each(|r| r.tell(end));
+            }
+            News::Over(until) => self.over = Some(until),
+        }
+    }
+
+    fn discover(&mut self) {
+        let Some(folder) = &self.rings else { return };
+        let mut new = false;
+        for found in rings(folder).unwrap_or_default() {
+            if self.known.contains(&found.path) {
+                continue;
+            }
+            match Traced::open(&found.path) {
+                Ok(traced) => {
+                    self.seen.push(traced.key());
+                    self.traced.push(traced);
+                    new = true;
+                }
+                // It will be ready in a moment; or never, which is said at the end.
+                Err(Damage::Starting) => {
+                    self.starting.insert(found.path);
+                    continue;
+                }
+                Err(damage) => {
+                    self.sink.send(Item::Note(format!("{} {damage}", found.path.display())));
+                }
+            }
+            self.starting.remove(&found.path);
+            self.known.insert(found.path);
+        }
+        if new {
+            // The process of an older image lives on, as another program.
+            let gone = replaced(self.traced.iter().map(Traced::identity));
+            let gone = |traced: &&mut Traced| gone.contains(&traced.identity().instance);
+            self.traced.iter_mut().filter(gone).for_each(|traced| traced.tell(End::Ended));
+        }
+    }
+
+    /// Drains every ring once; how long to wait before the next time.
+    fn drain(&mut self, took: Duration) -> Duration {
+        let mut wait = pace::IDLE;
+        let mut ended = Vec::new();
+        for (i, traced) in self.traced.iter_mut().enumerate() {
+            match traced.step(&self.sink) {
+                Ok(progress) => {
+                    let slots = traced.ring().layout().slots;
+                    wait = wait.min(pace::wait(slots, progress.advanced, took));
+                    ended.extend(traced.is_finished().then_some(i));
+                }
+                Err(damage) => {
+                    let path = traced.ring().path().display();
+                    self.sink.send(Item::Note(format!("{path} {damage}")));
+                    ended.push(i);
+                }
+            }
+        }
+        if !ended.is_empty() {
+            // How a child of ours ended is told before it is gone.
+            while let Ok(news) = self.news.try_recv() {
+                self.hear(news);
+            }
+        }
+        for i in ended.into_iter().rev() {
+            let traced = self.traced.swap_remove(i);
+            self.part(traced);
+        }
+        wait
+    }
+
+    /// The last word about a process that has ended.
+    fn part(&mut self, mut traced: Traced) {
+        let _ = traced.look(&self.sink);
+        traced.count(&mut self.past);
+        if traced.is_finished() {
+            self.sink.send(Item::Remove(traced.ring().path().to_owned()));
+        }
+    }
+
+    fn look(&mut self) {
+        for traced in &mut self.traced {
+            // What cannot be read is noticed by the next drain, and said there.
+            let _ = traced.look(&self.sink);
+        }
+        self.look_for_refused();
+        self.bystanders.look();
+        if let Some(gpus) = &self.gpus {
+            self.sink.send(Item::Reading(gpus.reading()));
+        }
+        let mut progress = Progress { processes: self.traced.len(), ..self.past };
+        self.traced.iter().for_each(|traced| traced.count(&mut progress));
+        for gauges in self.traced.iter().flat_map(Traced::gauges) {
+            progress.reserved += gauges.reserved;
+            progress.allocated += gauges.allocated;
+        }
+        (self.progress)(progress);
+    }
+
+    fn look_for_refused(&mut self) {
+        let Some(folder) = &self.rings else { return };
+        for (off, found) in offs(folder).unwrap_or_default() {
+            if self.known.insert(found.path.clone()) {
+                let refused = Refused::new(&off, found.path);
+                self.seen.push(refused.key());
+                self.refused.push(refused);
+            }
+        }
+    }
+
+    fn close(mut self) -> Option<String> {
+        self.look();
+        let running = self.traced.len();
+        for traced in &mut self.traced {
+            if let Err(damage) = traced.close(&self.sink) {
+                let path = traced.ring().path().display();
+                self.sink.send(Item::Note(format!("{path} {damage}")));
+            }
+        }
+        if running > 0 {
+            let text = format!("{running} processes still recorded when tracing ended");
+            self.sink.send(Item::Note(text));
+        }
+        for path in &self.starting {
+            self.sink.send(Item::Note(format!("{} {}", path.display(), Damage::Starting)));
+        }
+        for refused in self.refused {
+            self.sink.send(Item::Process(Box::new(refused.row())));
+            self.sink.send(Item::Remove(refused.into_path()));
+        }
+        for bystander in self.bystanders.finish(&self.seen) {
+            self.sink.send(Item::Bystander(Box::new(bystander)));
+        }
+        self.sink.finish()
+    }
+}

@@ -1,0 +1,95 @@
+//! The folder of a job's rings.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Read},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use wire::{control, folder::RUN_PREFIX};
+
+/// A folder of its own for the rings of one job, private to the user. Goes away with this value,
+/// unless rings are left in it.
+#[derive(Debug)]
+pub struct JobFolder {
+    path: PathBuf,
+}
+
+impl JobFolder {
+    /// Makes the folder in `base`, the folder of all the user's rings, and the control page in it.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn create(base: &Path) -> Result<Self, String> {
+        let failed = |error: io::Error| {
+            format!("the job ran untraced: no folder for rings in {}: {error}", base.display())
+        };
+        // A relative path would mean another folder after each `chdir` of the job.
+        let base = std::path::absolute(base).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&base).map_err(failed)?;
+        let path = base.join(format!("{RUN_PREFIX}{:016x}", random().map_err(failed)?));
+        DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
+        let folder = Self { path };
+        folder.write_control().map_err(failed)?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn write_control(&self) -> io::Result<()> {
+        let path = self.path.join(control::FILE);
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        io::Write::write_all(&mut file, &[0; control::BYTES])
+    }
+}
+
+impl Drop for JobFolder {
+    fn drop(&mut self) {
+        let only_control = fs::read_dir(&self.path)
+            .is_ok_and(|mut all| all.all(|e| e.is_ok_and(|e| e.file_name() == control::FILE)));
+        // A ring that is left belongs to a process that still runs, or could not be stored.
+        if only_control {
+            let _ = fs::remove_file(self.path.join(control::FILE));
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+fn random() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn it_is_private_and_goes_away_unless_a_ring_is_left() {
+        let base = tempfile::tempdir().unwrap();
+        let (one, two) =
+            (JobFolder::create(base.path()).unwrap(), JobFolder::create(base.path()).unwrap());
+        let (a, b) = (one.path().to_owned(), two.path().to_owned());
+        assert_ne!(a, b);
+        assert_eq!(fs::metadata(&a).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(a.join("control")).unwrap().len(), 4096);
+        fs::write(b.join("x.ring"), "").unwrap();
+        drop((one, two));
+        assert!(!a.exists() && b.exists());
+    }
+
+    #[test]
+    fn a_base_that_cannot_be_made_is_a_sentence() {
+        let text = JobFolder::create(Path::new("/proc/nothing")).unwrap_err();
+        assert!(text.contains("untraced") && text.contains("/proc/nothing"), "{text}");
+    }
+}

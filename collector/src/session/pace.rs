@@ -1,0 +1,36 @@
+//! How long to wait before draining again.
+
+use std::time::Duration;
+
+/// Shortest wait: draining more often costs more than it saves.
+const LEAST: Duration = Duration::from_millis(5);
+/// Longest wait, and the wait where there is nothing to drain: how late a new process is found, and
+/// how much is lost if we are killed.
+pub const IDLE: Duration = Duration::from_millis(250);
+/// How full a ring may get until the next drain, at the rate seen.
+const SHARE: f64 = 0.25;
+
+/// The wait that lets a ring of `slots` fill by a quarter, when `events` came in the last `took`.
+#[must_use]
+pub fn wait(slots: usize, events: u64, took: Duration) -> Duration {
+    if events == 0 {
+        return IDLE;
+    }
+    let rate = events as f64 / took.as_secs_f64().max(1e-6);
+    Duration::from_secs_f64((slots as f64 * SHARE / rate).min(IDLE.as_secs_f64())).max(LEAST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faster_the_events_the_sooner_the_next_drain() {
+        let second = Duration::from_secs(1);
+        assert_eq!(wait(65_536, 0, second), IDLE);
+        assert_eq!(wait(65_536, 10, second), IDLE);
+        assert_eq!(wait(65_536, 163_840, second), Duration::from_millis(100));
+        assert_eq!(wait(65_536, 1 << 40, second), LEAST);
+        assert_eq!(wait(4_096, 163_840, second), Duration::from_micros(6_250));
+    }
+}

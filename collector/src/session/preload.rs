@@ -1,0 +1,105 @@
+//! Putting the library into the command's environment.
+
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+const PRELOAD: &str = "LD_PRELOAD";
+
+/// Tries the library on a program that does nothing: one that cannot be loaded would print a line
+/// in every process of the job, or keep them from starting.
+///
+/// # Errors
+/// One sentence: the job has to run without it.
+pub fn check(library: &Path) -> Result<(), String> {
+    let untraced = |why: &str| format!("the job ran untraced: {} {why}", library.display());
+    if library.as_os_str().as_bytes().iter().any(|byte| b": \t\n".contains(byte)) {
+        return Err(untraced("cannot be preloaded: there is a colon or a space in its path"));
+    }
+    if !library.is_absolute() {
+        return Err(untraced("cannot be preloaded: its path is not absolute"));
+    }
+    if !library.is_file() {
+        return Err(untraced("is not there"));
+    }
+    let mut command = Command::new("/bin/true");
+    command.env(PRELOAD, value(library)).stdin(Stdio::null()).stdout(Stdio::null());
+    match command.stderr(Stdio::piped()).output() {
+        Ok(output) if !output.status.success() || !output.stderr.is_empty() => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.lines().next().unwrap_or("no message").to_owned();
+            Err(untraced(&format!("cannot be loaded: {said}")))
+        }
+        // Without /bin/true nothing can be said.
+        _ => Ok(()),
+    }
+}
+
+/// Sets the environment of the command.
+pub fn set(command: &mut Command, library: &Path, rings: &Path) {
+    command.env(PRELOAD, value(library)).env("MEMTRACE_DIR", rings);
+}
+
+/// Our library after what is there already: others' libraries that hook the same functions go on
+/// being asked first, and hand on to us.
+fn value(library: &Path) -> OsString {
+    appended(std::env::var_os(PRELOAD).as_deref(), library)
+}
+
+fn appended(before: Option<&OsStr>, library: &Path) -> OsString {
+    let before = before.filter(|before| !before.is_empty());
+    let is_there = |before: &OsStr| {
+        let mut parts = before.as_bytes().split(|byte| b": ".contains(byte));
+        parts.any(|part| part == library.as_os_str().as_bytes())
+    };
+    match before {
+        None => library.as_os_str().to_owned(),
+        Some(before) if is_there(before) => before.to_owned(),
+        Some(before) => {
+            let mut value = before.to_owned();
+            value.push(":");
+            value.push(library);
+            value
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_preloaded_before_stays_and_nothing_twice() {
+        let library = Path::new("/opt/libmemtrace.so");
+        assert_eq!(appended(None, library), "/opt/libmemtrace.so");
+        assert_eq!(appended(Some("".as_ref()), library), "/opt/libmemtrace.so");
+        assert_eq!(
+            appended(Some("/a.so b.so".as_ref()), library),
+            "/a.so b.so:/opt/libmemtrace.so"
+        );
+        let there = "/opt/libmemtrace.so:/a.so";
+        assert_eq!(appended(Some(there.as_ref()), library), there);
+    }
+
+    #[test]
+    fn a_library_that_cannot_be_loaded_is_refused_with_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "no library").unwrap();
+            path
+        };
+        for (path, why) in [
+            (file("x.so"), "cannot be loaded"),
+            (file("a b.so"), "space"),
+            (folder.path().join("none.so"), "not there"),
+            ("x.so".into(), "not absolute"),
+        ] {
+            let text = check(&path).unwrap_err();
+            assert!(text.contains("untraced") && text.contains(why), "{text}");
+        }
+    }
+}

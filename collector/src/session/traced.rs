@@ -1,0 +1,242 @@
+//! One process of the job, from the moment its ring is found to its last slot.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use wire::record::Verb;
+
+use super::{
+    Progress,
+    sink::{BATCH, Item, Sink},
+};
+use crate::{
+    ledger::{End, Gauges, Health, Identity, Pairs, Step},
+    process::{Player, end::Watch, proc_fs, redact, role},
+    source::{self, Damage, Drain, Drained, RingFile, TableReader},
+    store::{LiveRow, ProcessRow},
+    sys,
+};
+
+/// A live set is read at most this often: while a ring overflows all the time, one a second keeps
+/// the totals right.
+const RESYNC: Duration = Duration::from_secs(1);
+
+/// A process and its ring.
+#[derive(Debug)]
+pub struct Traced {
+    ring: RingFile,
+    identity: Identity,
+    watch: Watch,
+    drain: Drain,
+    tables: TableReader,
+    apis: Vec<String>,
+    pairs: Pairs,
+    player: Player,
+    health: Health,
+    gauges: Vec<Gauges>,
+    /// Something was lost, or a context ended: what is held has to be read anew.
+    unsure: bool,
+    resynced: Option<Instant>,
+    finished: bool,
+    written: Option<ProcessRow>,
+}
+
+impl Traced {
+    /// Begins with the ring at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn open(path: &Path) -> Result<Self, Damage> {
+        let ring = RingFile::open(path)?;
+        let identity = ring.identity()?;
+        let mut tables = TableReader::new(&ring);
+        Ok(Self {
+            watch: Watch::new(&identity),
+            drain: Drain::new(),
+            apis: tables.apis(&ring)?,
+            pairs: Pairs::default(),
+            player: Player::default(),
+            health: ring.health()?,
+            gauges: ring.gauges()?,
+            unsure: false,
+            resynced: None,
+            finished: false,
+            written: None,
+            tables,
+            identity,
+            ring,
+        })
+    }
+
+    /// Drains once. After the process has ended this is its last drain.
+    ///
+    /// # Errors
+    /// The ring cannot be read any more; the process is given up.
+    pub fn step(&mut self, sink: &Sink) -> Result<source::Progress, Damage> {
+        // Asked before draining: what a process wrote before it ended is then there to be drained.
+        let alive = self.watch.is_alive();
+        let progress = self.drain(alive, sink)?;
+        self.unsure |= progress.lost > 0;
+        let due = self.resynced.is_none_or(|last| last.elapsed() >= RESYNC);
+        if !alive || (self.unsure && due) {
+            self.resync(sink)?;
+        }
+        let new = self.tables.take(&self.ring)?;
+        if !new.is_empty() {
+            sink.send(Item::Additions(self.ring.instance(), new));
+        }
+        if !alive {
+            self.finished = true;
+        }
+        Ok(progress)
+    }
+
+    fn drain(&mut self, alive: bool, sink: &Sink) -> Result<source::Progress, Damage> {
+        let (instance, salt) = (self.ring.instance(), self.ring.salt());
+        let mut batch = Vec::new();
+        let send = |batch: &mut Vec<Drained>| {
+            let drained = std::mem::take(batch);
+            if !drained.is_empty() {
+                sink.send(Item::Slots { instance, salt, drained });
+            }
+        };
+        let (pairs, player) = (&mut self.pairs, &mut self.player);
+        let (unsure, tables) = (&mut self.unsure, &mut self.tables);
+        let mut failed = None;
+        let progress = self.drain.step(&self.ring, alive, |drained| {
+            match drained {
+                Drained::Lost(slots) => {
+                    pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
+                    player.step(Step::Lost(slots));
+                }
+                Drained::Slot { position, record: Some(record), .. } => {
+                    *unsure |= record.verb == Verb::Reset;
+                    failed = tables.record(&self.ring, &record).err().or(failed.take());
+                    let whole = pairs.push(position, record);
+                    whole.iter().for_each(|event| player.step(Step::Event(event)));
+                }
+                Drained::Slot { record: None, .. } => {}
+            }
+            batch.push(drained);
+            if batch.len() == BATCH {
+                send(&mut batch);
+            }
+        });
+        send(&mut batch);
+        match failed {
+            Some(damage) => Err(damage),
+            None => progress,
+        }
+    }
+
+    fn resync(&mut self, sink: &Sink) -> Result<(), Damage> {
+        let live = self.ring.live()?;
+        for entry in &live.entries {
+            self.tables.live(&self.ring, entry)?;
+        }
+        let (instance, position) = (self.ring.instance(), self.drain.next());
+        sink.send(Item::Live(LiveRow::new(instance, position, sys::realtime(), &live.entries)));
+        self.player.step(Step::Live(&live.entries));
+        self.unsure = false;
+        self.resynced = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Reads gauges, counters and the process's title; writes a row if anything changed.
+    ///
+    /// # Errors
+    /// The ring cannot be read any more.
+    pub fn look(&mut self, sink: &Sink) -> Result<(), Damage> {
+        self.health = self.ring.health()?;
+        self.gauges = self.ring.gauges()?;
+        self.identity = self.ring.identity()?;
+        if let Some(title) = self.watch.pid().filter(|_| !self.finished).map(proc_fs::command) {
+            self.identity.retitle(title);
+        }
+        let row = self.row();
+        let same =
+            self.written.as_ref().is_some_and(|w| ProcessRow { time: w.time, ..row.clone() } == *w);
+        if !same {
+            sink.send(Item::Process(Box::new(row.clone())));
+            self.written = Some(row);
+        }
+        Ok(())
+    }
+
+    fn row(&self) -> ProcessRow {
+        let mut identity = self.identity.clone();
+        let role = role::role(&identity.command, &identity.environment);
+        identity.command = redact::arguments(&identity.command);
+        ProcessRow {
+            identity,
+            pid: self.watch.pid(),
+            health: self.health.clone(),
+            gauges: self.gauges.clone(),
+            end: self.watch.end(self.health.exited),
+            role,
+            apis: self.apis.clone(),
+            losses: self.drain.losses(),
+            time: sys::realtime(),
+        }
+    }
+
+    /// The last word about it: reads its live set if it still runs.
+    ///
+    /// # Errors
+    /// The ring cannot be read any more.
+    pub fn close(&mut self, sink: &Sink) -> Result<(), Damage> {
+        if !self.finished {
+            self.step(sink)?;
+        }
+        if !self.finished {
+            self.resync(sink)?;
+            let new = self.tables.take(&self.ring)?;
+            sink.send(Item::Additions(self.ring.instance(), new));
+        }
+        self.look(sink)
+    }
+
+    /// Tells it how it ended.
+    pub fn tell(&mut self, end: End) {
+        self.watch.tell(end);
+    }
+
+    /// Whether its last slot was drained.
+    #[must_use]
+    pub const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Its ring.
+    #[must_use]
+    pub const fn ring(&self) -> &RingFile {
+        &self.ring
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Pid in our namespace, where it is known, and start time.
+    #[must_use]
+    pub fn key(&self) -> (u32, u64) {
+        (self.watch.pid().unwrap_or(self.identity.pid), self.identity.start_ticks)
+    }
+
+    /// Its gauges as of the last look.
+    #[must_use]
+    pub fn gauges(&self) -> &[Gauges] {
+        &self.gauges
+    }
+
+    /// Adds its events and losses.
+    pub fn count(&self, progress: &mut Progress) {
+        progress.events += self.health.head;
+        let losses = self.drain.losses();
+        progress.dropped += losses.overwritten + losses.damaged + losses.unfinished;
+    }
+}
