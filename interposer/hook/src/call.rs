@@ -133,7 +133,7 @@ impl<'a> Guard<'a> {
     /// recorded. The first success opens the recorder.
     #[must_use]
     pub fn note(&self, status: Status) -> Option<Note<'a>> {
-        if status == SUCCESS && self.depth.is_outermost() {
+        if status == SUCCESS && self.depth.is_outermost() && self.call.hooks.is_idle() {
             let _errno = Errno::keep();
             self.call.hooks.start(self.call);
         }

@@ -113,12 +113,13 @@ impl Hooks {
         }
     }
 
+    /// Whether no call succeeded so far.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase.load(Relaxed) == IDLE
+    }
+
     /// Opens the recorder, if this is the first success of all; `call` had it.
     pub(crate) fn start(&self, call: &Call<'_>) {
-        // One look is enough for all calls but the first few.
-        if self.phase.load(Relaxed) != IDLE {
-            return;
-        }
         // Acquire and the release store below: only one thread comes in here.
         if self.phase.compare_exchange(IDLE, STARTING, Acquire, Relaxed).is_err() {
             return;

@@ -103,7 +103,8 @@ impl Linkage {
             if object.contains(self.inside()) {
                 return Found::Ours;
             }
-            let mut rows = ROWS.iter().filter(|row| row.asked_as().as_bytes() == name);
+            // Of two versions that are one function, the newer.
+            let mut rows = ROWS.iter().rev().filter(|row| row.asked_as().as_bytes() == name);
             match rows.find(|row| object.symbol(&row.symbol) == Some(real)) {
                 Some(row) => Found::Row(row),
                 None if object.exports(real) => Found::OtherSymbol,
