@@ -25,16 +25,21 @@ pub struct Line<'b> {
 const LONGEST: usize = 73 + 4096;
 
 /// Calls `see` for every mapping of a file until it returns `false`.
-pub fn each(mut see: impl FnMut(&Line<'_>) -> bool) {
-    let Some(file) = sys::open(c"/proc/self/maps", libc::O_RDONLY) else { return };
+pub fn each(see: impl FnMut(&Line<'_>) -> bool) {
+    if let Some(file) = sys::open(c"/proc/self/maps", libc::O_RDONLY) {
+        scan(|buffer| file.read(buffer), see);
+    }
+}
+
+/// Takes what `read` gives apart into lines; it may end in the middle of one.
+fn scan(mut read: impl FnMut(&mut [u8]) -> Option<usize>, mut see: impl FnMut(&Line<'_>) -> bool) {
     let mut buffer = [0; LONGEST];
     let mut filled = 0_usize;
     loop {
-        let Some(read) = buffer.get_mut(filled..).and_then(|rest| file.read(rest)) else { return };
-        if read == 0 {
-            return;
+        match buffer.get_mut(filled..).and_then(&mut read) {
+            None | Some(0) => return,
+            Some(more) => filled = filled.saturating_add(more),
         }
-        filled = filled.saturating_add(read);
         let mut done = 0_usize;
         let mut lines = buffer.get(..filled).unwrap_or_default();
         while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
@@ -101,6 +106,26 @@ mod tests {
         );
         assert_eq!(parse(b"7f10-7f20 rw-p 00000000 00:00 0                  [heap]"), None);
         assert_eq!(parse(b"7f10-7f20 rw-p 00000000 00:00 0 "), None);
+    }
+
+    #[test]
+    fn lines_are_put_together_from_any_pieces() {
+        let text = b"10-20 r-xp 00000000 00:01 5 /a\n20-30 rw-p 00000000 00:00 0 \n30-40 r--p 00000010 00:01 6 /b\n";
+        for piece in 1..text.len() {
+            let (mut rest, mut seen) = (&text[..], vec![]);
+            let read = |buffer: &mut [u8]| {
+                let length = piece.min(rest.len()).min(buffer.len());
+                buffer[..length].copy_from_slice(&rest[..length]);
+                rest = &rest[length..];
+                Some(length)
+            };
+            scan(read, |line| {
+                seen.push((line.start, line.executable, line.inode, line.path.to_vec()));
+                true
+            });
+            let wanted = [(0x10, true, 5, b"/a".to_vec()), (0x30, false, 6, b"/b".to_vec())];
+            assert_eq!(seen, wanted, "in pieces of {piece}");
+        }
     }
 
     #[test]

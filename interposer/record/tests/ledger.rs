@@ -5,12 +5,15 @@ mod support;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hook::event::{Event, Op};
-use support::{File, subject::Subject};
+use support::{
+    File,
+    subject::{Subject, send, thread},
+};
 use wire::{
     control::Level,
     device,
     header::{self, Counter, Mode, Reason},
-    layout::SMALL,
+    layout::{FULL, SMALL},
     record::{Class, FLAG_UNLISTED, NO_STACK},
 };
 
@@ -75,6 +78,42 @@ fn a_full_table_keeps_room_for_what_the_driver_gives() {
     let file = subject.file();
     assert_eq!((overflow(&file), file.counter(Counter::UnlistedBytes)), (0, 0));
     assert_eq!((file.live().len(), file.counter(Counter::UnknownFree)), (2000, 0));
+}
+
+#[test]
+fn threads_do_not_disturb_each_other() {
+    const THREADS: u32 = 4;
+    const ROUNDS: u64 = 1000;
+    let subject = Subject::new(FULL);
+    std::thread::scope(|scope| {
+        for number in 0..THREADS {
+            let ledger = &subject.ledger;
+            scope.spawn(move || {
+                let mut block = thread(number);
+                for round in 0..ROUNDS {
+                    let address = u64::from(number) << 40 | (round + 1) << 9;
+                    let event = Subject::event(Op::Took, Class::Linear);
+                    send(ledger, &mut block, &mut Event { address, size: 512, ..event });
+                    // Every other one stays.
+                    if round % 2 == 0 {
+                        continue;
+                    }
+                    let event = Subject::event(Op::GivingBack, Class::None);
+                    let classes = 1 << Class::Linear as u32;
+                    let mut event = Event { address, classes, ..event };
+                    send(ledger, &mut block, &mut event);
+                    event.op = Op::GaveBack;
+                    send(ledger, &mut block, &mut event);
+                }
+            });
+        }
+    });
+    let file = subject.file();
+    let held = u64::from(THREADS) * ROUNDS / 2;
+    assert_eq!(file.live().len() as u64, held);
+    assert_eq!(file.gauge(0, device::RESERVED), 512 * held);
+    assert_eq!(file.records().len() as u64, 3 * held);
+    assert_eq!(file.counter(Counter::DroppedBusy) + file.counter(Counter::UnknownFree), 0);
 }
 
 #[test]

@@ -37,6 +37,8 @@ struct Model {
     contexts: Vec<u64>,
     pools: u16,
     slots: Vec<(Verb, Class, u64, u64)>,
+    /// `aux` of the slots of things taken, in order.
+    aux: Vec<u64>,
     unknown: u64,
 }
 
@@ -123,6 +125,7 @@ impl Run {
             self.model.reserve(device, 0, size);
         }
         self.model.slots.push((Verb::Alloc, class, key.1, size));
+        self.model.aux.push(aux);
     }
 
     /// Something is given back that may not be there.
@@ -160,6 +163,7 @@ impl Run {
                 self.model.held.insert(key, Held { device, size, flags: 0, link: LINK_REFERENCE });
                 self.model.reserve(device, 0, size);
                 self.model.slots.push((Verb::Alloc, key.0, key.1, size));
+                self.model.aux.push(0);
             }
             (Some(held), 1) if held.link / LINK_REFERENCE < 4 => {
                 let event = Subject::event(Op::Retained, key.0);
@@ -218,6 +222,7 @@ impl Run {
             self.model.handle_of.insert(address, key.1);
             self.model.held.get_mut(&key).unwrap().link += LINK_MAPPING;
             self.model.slots.push((Verb::Alloc, Class::Mapping, address, PAGE));
+            self.model.aux.push(key.1);
         }
     }
 
@@ -265,6 +270,7 @@ impl Run {
                 self.model.held.insert(block, Held { device, size, flags: 0, link });
                 self.model.pool_bytes[device as usize] += size;
                 self.model.slots.push((Verb::Alloc, Class::PoolBlock, block.1, size));
+                self.model.aux.push(key.1);
             }
             1 => {
                 let result = self.fails();
@@ -378,5 +384,7 @@ fn random_calls_leave_what_a_naive_model_holds() {
             .map(|record| (record.verb, record.class, record.address, record.size))
             .collect();
         assert_eq!(slots, run.model.slots, "seed {seed}");
+        let taken = records.iter().filter(|record| record.verb == Verb::Alloc);
+        assert_eq!(taken.map(|record| record.aux).collect::<Vec<_>>(), run.model.aux);
     }
 }

@@ -24,13 +24,25 @@ fn words(count: usize) -> &'static [AtomicU64] {
     Vec::leak((0..count).map(|_| AtomicU64::new(0)).collect())
 }
 
+/// A block of one's own for a thread.
+pub const fn thread(tid: u32) -> Thread {
+    Thread { depth: 1, tid, memo: [0; 7] }
+}
+
+/// Hands an event of the thread that owns `thread` to the ledger.
+pub fn send(ledger: &Ledger<'_>, thread: &mut Thread, event: &mut Event) {
+    event.thread = thread;
+    // SAFETY: the caller's block, borrowed for the call.
+    unsafe { ledger.record(event) };
+}
+
 impl Subject {
     pub fn new(layout: Layout) -> Self {
         let (words, control) = (words(layout.offsets().end), words(1));
         let sections = Sections::split(words, &layout).unwrap();
         let ledger =
             Ledger::new(sections, control, Cookie::new().unwrap(), Inside::default()).unwrap();
-        Self { words, layout, control, ledger, thread: Thread { depth: 1, tid: 7, memo: [0; 7] } }
+        Self { words, layout, control, ledger, thread: thread(7) }
     }
 
     pub fn event(op: Op, class: Class) -> Event {
@@ -52,9 +64,7 @@ impl Subject {
     }
 
     pub fn send(&mut self, event: &mut Event) {
-        event.thread = &raw mut self.thread;
-        // SAFETY: the block is this thread's.
-        unsafe { self.ledger.record(event) };
+        send(&self.ledger, &mut self.thread, event);
     }
 
     pub fn take(&mut self, class: Class, address: u64, size: u64) {
