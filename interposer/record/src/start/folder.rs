@@ -105,6 +105,21 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_cannot_record_leaves_word() {
+        // SAFETY: the call has no effect on memory and cannot fail.
+        let user = unsafe { libc::geteuid() };
+        let base = std::env::temp_dir().join(format!("memtrace-off-{}", std::process::id()));
+        let folder = Folder::at(&c(&base), user).unwrap();
+        let off =
+            Off { instance: [1, 2], pid: 3, start_ticks: u64::MAX, pid_namespace: 5, reason: 6 };
+        folder.leave(&off);
+        let names = fs::read_dir(&base).unwrap().map(|file| file.unwrap().file_name());
+        let parsed = names.map(|name| Off::parse(name.to_str().unwrap()));
+        assert_eq!(parsed.collect::<Vec<_>>(), [Some(off)]);
+        fs::remove_dir_all(&base).unwrap();
+    }
+
+    #[test]
     fn a_control_page_is_made_and_kept() {
         // SAFETY: the call has no effect on memory and cannot fail.
         let user = unsafe { libc::geteuid() };
