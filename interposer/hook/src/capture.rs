@@ -138,6 +138,9 @@ mod tests {
         };
         start(begin_fails);
         assert_eq!((ops(), hooks.captures()), (vec![], 0));
+        // One that began before anybody counted.
+        stop(end_ok);
+        assert_eq!((ops(), hooks.captures()), (vec![Op::Capture], 0));
         start(begin_ok);
         let began = event();
         assert_eq!((began.op, began.address, began.size, began.aux), (Op::Capture, 9, 1, 1));

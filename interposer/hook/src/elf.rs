@@ -319,7 +319,25 @@ mod tests {
 
     #[test]
     fn finds_what_dlsym_finds_in_every_object() {
-        for name in ["malloc", "getauxval", "dlsym", "pthread_create", "environ"] {
+        for name in [
+            "malloc",
+            "free",
+            "getauxval",
+            "dlsym",
+            "dlopen",
+            "pthread_create",
+            "environ",
+            "read",
+            "write",
+            "open",
+            "close",
+            "fork",
+            "execve",
+            "waitpid",
+            "socket",
+            "exit",
+            "qsort",
+        ] {
             let text = std::ffi::CString::new(name).unwrap();
             // SAFETY: a C string and a pseudo-handle.
             let want = unsafe { libc::dlsym(libc::RTLD_DEFAULT, text.as_ptr()) } as usize;

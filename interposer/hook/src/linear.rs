@@ -254,12 +254,14 @@ mod tests {
     #[test]
     fn a_call_inside_another_is_passed_on_and_not_recorded() {
         let mut out = 0;
-        on(&recording(), Api::cuMemAlloc_v2, |call| {
+        let freed = on(&recording(), Api::cuMemAlloc_v2, |call| {
             let _outer = call.enter();
             // SAFETY: valid arguments.
-            unsafe { alloc(call, alloc_ok, &raw mut out, 100_u64) }
+            unsafe { alloc(call, alloc_ok, &raw mut out, 100_u64) };
+            // SAFETY: the real one takes any number.
+            unsafe { free(call, free_fails, 0x5000_u64) }
         });
-        assert_eq!(out, 0x5000);
+        assert_eq!((out, freed), (0x5000, 700));
         assert_eq!(ops(), []);
     }
 
