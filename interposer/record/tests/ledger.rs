@@ -15,6 +15,7 @@ use wire::{
     header::{self, Counter, Mode, Reason},
     layout::{FULL, SMALL},
     record::{Class, FLAG_UNLISTED, NO_STACK},
+    text::COMMAND,
 };
 
 const PAGE: u64 = 1 << 21;
@@ -146,6 +147,21 @@ fn the_control_page_says_how_much_is_recorded() {
     assert_eq!(Mode::of(file.header(header::MODE)), Some(Mode::Off));
     assert_eq!(Reason::of(file.header(header::MODE)), Some(Reason::Control));
     assert_eq!(at(Level::Full).records().len(), 3, "the live table is not true any more");
+}
+
+#[test]
+fn the_title_is_read_again_at_the_first_second_fourth_event() {
+    let mut subject = Subject::new(SMALL);
+    let title = std::fs::read("/proc/self/cmdline").unwrap();
+    let title = &title[..title.len().min(COMMAND.capacity())];
+    let length = &subject.words[SMALL.offsets().text + COMMAND.at];
+    for event in 1..=9 {
+        length.store(0, Relaxed);
+        subject.take(Class::Linear, event << 21, 1);
+        let text = subject.file().text(COMMAND);
+        let wanted = if matches!(event, 1 | 2 | 4 | 8) { title } else { b"" };
+        assert_eq!(text.as_bytes(), wanted, "after event {event}");
+    }
 }
 
 #[test]

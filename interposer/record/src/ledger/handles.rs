@@ -8,6 +8,8 @@
 //! cuMemUnmap             references 0  mappings 0    the memory is gone
 //! ```
 
+use core::sync::atomic::{Ordering::SeqCst, fence};
+
 use hook::event::{Event, NO_ENTRY};
 use wire::{
     header::Counter,
@@ -77,6 +79,12 @@ impl Ledger<'_> {
             // First the flag: as soon as the entry is valid it can be found.
             self.live.table().flag(event.entry, FLAG_RELEASED);
             self.live.table().shift(event.entry, State::Freeing, State::Valid);
+            // The last mapping may have gone meanwhile, and could not end an entry that was not
+            // valid. Pairs with the fence in `unmapped`: one of the two sees what the other did.
+            fence(SeqCst);
+            if self.live.table().get(event.entry).is_some_and(|(_, entry)| entry.link == 0) {
+                self.end_handle(now, event.entry, State::Valid);
+            }
         }
     }
 
@@ -132,6 +140,8 @@ impl Ledger<'_> {
             } else if self.live.end(index, State::Freeing)
                 && let Some(0) = self.live.table().link_sub(entry.native, LINK_MAPPING)
             {
+                // Pairs with the fence in `released`.
+                fence(SeqCst);
                 self.end_handle(now, entry.native, State::Valid);
             }
         });

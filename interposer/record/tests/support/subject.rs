@@ -13,7 +13,7 @@ use super::File;
 
 /// A ledger over memory of its own.
 pub struct Subject {
-    words: &'static [AtomicU64],
+    pub words: &'static [AtomicU64],
     layout: Layout,
     pub control: &'static [AtomicU64],
     pub ledger: Ledger<'static>,
