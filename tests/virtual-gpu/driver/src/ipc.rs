@@ -45,6 +45,14 @@ pub struct Imports {
     open: BTreeMap<Handle, Import>,
 }
 
+impl Imports {
+    /// Takes an import out of the process, however many users it had.
+    pub fn end(&mut self, address: u64, room: u64) {
+        self.open.retain(|_, open| open.address != address);
+        store::release(address - address % PAGE, room);
+    }
+}
+
 fn get_handle(driver: &mut Driver, out: Out<Handle>, address: u64) -> Outcome {
     driver.current()?;
     let (start, found) = driver.memory.around(address).ok_or(Code::INVALID_VALUE)?;
@@ -111,14 +119,12 @@ fn open_handle(driver: &mut Driver, out: Out<u64>, handle: Handle, _flags: u32) 
 
 fn unmap(driver: &mut Driver, address: u64) -> Outcome {
     let known = driver.imports.open.iter_mut().find(|(_, open)| open.address == address);
-    let (&handle, open) = known.ok_or(Code::INVALID_VALUE)?;
+    let (_, open) = known.ok_or(Code::INVALID_VALUE)?;
     open.users -= 1;
-    if open.users == 0 {
-        driver.imports.open.remove(&handle);
-        let gone = driver.memory.remove(address).ok_or(Code::INVALID_VALUE)?;
-        store::release(address - address % PAGE, gone.room);
+    match open.users {
+        0 => driver.free_at(address).map(|_| ()),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn close_handle(driver: &mut Driver, address: u64) -> Outcome {

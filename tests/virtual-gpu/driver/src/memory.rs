@@ -108,7 +108,8 @@ impl Driver {
         let freed = self.memory.remove(address).ok_or(Code::INVALID_VALUE)?;
         match freed.kind {
             Kind::Linear => self.give_linear(freed.device, address, freed.room),
-            Kind::Managed | Kind::Variable | Kind::Imported => store::release(address, freed.room),
+            Kind::Managed | Kind::Variable => store::release(address, freed.room),
+            Kind::Imported => self.imports.end(address, freed.room),
             Kind::Pool(pool) => self.give_to_pool(pool, address, freed.room),
         }
         Ok(freed)
