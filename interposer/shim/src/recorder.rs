@@ -49,11 +49,17 @@ fn start(linkage: &Linkage) -> Option<*const Recorder> {
     Some(unsafe { start(&raw const about) })
 }
 
-/// Path of the recorder: this library's own, with another last part.
+/// Path of the recorder: this library's own, with another last part. Where the loader knows the
+/// library by a relative path, and the program may have gone elsewhere since, it is told to take
+/// the folder that it found the library in.
 fn beside(linkage: &Linkage, path: &mut [u8; PATH]) -> Option<()> {
     elf::containing(linkage.inside(), |object| {
         let own = object.path.to_bytes();
-        let folder = own.get(..=own.iter().rposition(|byte| *byte == b'/')?)?;
+        let folder = if own.starts_with(b"/") {
+            own.get(..=own.iter().rposition(|byte| *byte == b'/')?)?
+        } else {
+            b"$ORIGIN/"
+        };
         path.get_mut(..folder.len())?.copy_from_slice(folder);
         path.get_mut(folder.len()..)?.get_mut(..FILE.len())?.copy_from_slice(FILE);
         Some(())

@@ -61,3 +61,14 @@ fn with_no_recorder_beside_it_or_none_wanted_the_library_changes_nothing() {
     std::fs::remove_file(shop.path("libmemtrace_core.so")).unwrap();
     assert_eq!(shop.run(SHIM, &[&program]).unchanged(&bare), [] as [&str; 0]);
 }
+
+#[test]
+fn a_relative_path_in_ld_preload_still_leads_to_the_recorder_after_chdir() {
+    let shop = Workshop::with_driver("wanderer");
+    let program = shop.program("wanderer.c", &["-L.", "-l:libcuda.so.1"]);
+    let bare = shop.run("", &[&program]);
+    assert_eq!(bare.stdout, "0 0\n");
+    // Found through LD_LIBRARY_PATH, which is ".".
+    let events = shop.run("libmemtrace.so", &[&program]).unchanged(&bare);
+    assert_eq!(calls(&events), ["took cuMemAlloc_v2"]);
+}
