@@ -41,6 +41,10 @@ impl RingFile {
             return Err(Damage::NotAFile);
         }
         let size = metadata.len();
+        if size == 0 {
+            // The writer makes the file and then gives it its size, which takes a while.
+            return Err(Damage::Starting);
+        }
         if size < (HEADER_WORDS * WORD) as u64 {
             return Err(Damage::TooSmall(size));
         }
@@ -172,6 +176,8 @@ mod tests {
         fs::write(&short, [0; 100]).unwrap();
         assert_eq!(RingFile::open(&short).unwrap_err(), Damage::TooSmall(100));
         assert_eq!(RingFile::open(folder.path()).unwrap_err(), Damage::NotAFile);
+        fs::write(&short, []).unwrap();
+        assert_eq!(RingFile::open(&short).unwrap_err(), Damage::Starting);
         let good = FakeRing::new([1, 2]).save(folder.path());
         let link = folder.path().join("link");
         symlink(&good, &link).unwrap();
