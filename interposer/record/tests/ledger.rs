@@ -14,7 +14,7 @@ use wire::{
     device,
     header::{self, Counter, Mode, Reason},
     layout::{FULL, SMALL},
-    record::{Class, FLAG_UNLISTED, NO_STACK},
+    record::{Class, FLAG_UNLISTED, NO_STACK, Verb},
     text::COMMAND,
 };
 
@@ -115,6 +115,35 @@ fn threads_do_not_disturb_each_other() {
     assert_eq!(file.gauge(0, device::RESERVED), 512 * held);
     assert_eq!(file.records().len() as u64, 3 * held);
     assert_eq!(file.counter(Counter::DroppedBusy) + file.counter(Counter::UnknownFree), 0);
+}
+
+#[test]
+fn a_handle_may_lose_its_mapping_while_it_is_released() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 9, PAGE);
+    let event = Subject::event(Op::Took, Class::Mapping);
+    subject.send(&mut Event { address: PAGE, size: PAGE, aux: 9, ..event });
+    let mut release = subject.giving(Class::Handle, 9, 0);
+    subject.give(Class::Mapping, PAGE, PAGE, 0);
+    assert_eq!(subject.file().gauge(0, device::RESERVED), PAGE);
+    subject.gave(&mut release, 0);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, device::RESERVED)), (0, 0));
+}
+
+#[test]
+fn two_releases_at_once_end_a_handle_with_two_references() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 9, PAGE);
+    subject.send(&mut Event { address: 9, ..Subject::event(Op::Retained, Class::Handle) });
+    let mut releases = [(); 2].map(|()| subject.giving(Class::Handle, 9, 0));
+    for release in &mut releases {
+        subject.gave(release, 0);
+    }
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, device::RESERVED)), (0, 0));
+    let verbs: Vec<_> = file.records().iter().map(|record| record.verb).collect();
+    assert_eq!(verbs, [Verb::Alloc, Verb::FreeBegin]);
 }
 
 #[test]

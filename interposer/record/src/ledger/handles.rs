@@ -73,8 +73,13 @@ impl Ledger<'_> {
         if references(link) > 0 {
             return;
         }
+        let Some((state, entry)) = self.live.table().get(event.entry) else { return };
+        if state == State::Valid {
+            // Two releases at once: each began when there was a reference besides its own.
+            self.begin_free(now, event, &entry);
+        }
         if link == 0 {
-            self.end_handle(now, event.entry, State::Freeing);
+            self.end_handle(now, event.entry, state);
         } else {
             // First the flag: as soon as the entry is valid it can be found.
             self.live.table().flag(event.entry, FLAG_RELEASED);

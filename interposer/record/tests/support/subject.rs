@@ -71,15 +71,26 @@ impl Subject {
         self.send(&mut Event { address, size, ..Self::event(Op::Took, class) });
     }
 
-    /// Both halves of a free; returns the event as it is afterwards.
-    pub fn give(&mut self, class: Class, address: u64, size: u64, result: i32) -> Event {
+    /// The first half of a free.
+    pub fn giving(&mut self, class: Class, address: u64, size: u64) -> Event {
         let classes = 1 << class as u32;
         let mut event =
             Event { address, size, classes, ..Self::event(Op::GivingBack, Class::None) };
         self.send(&mut event);
+        event
+    }
+
+    /// The second half, which returned `result`.
+    pub fn gave(&mut self, event: &mut Event, result: i32) {
         event.op = Op::GaveBack;
         event.result = result;
-        self.send(&mut event);
+        self.send(event);
+    }
+
+    /// Both halves; returns the event as it is afterwards.
+    pub fn give(&mut self, class: Class, address: u64, size: u64, result: i32) -> Event {
+        let mut event = self.giving(class, address, size);
+        self.gave(&mut event, result);
         event
     }
 
