@@ -73,6 +73,9 @@ impl Driver {
     fn end_context(&mut self, handle: u64) -> u64 {
         let Some(context) = self.contexts.living.remove(&handle) else { return 0 };
         let freed = self.free_all_of(handle);
+        if context.primary {
+            self.empty_pools(context.device);
+        }
         self.streams.forget_context(handle);
         self.events.retain(|_, event| event.context != handle);
         self.machine.give_back(self.devices[context.device].index, self.config.context_bytes);

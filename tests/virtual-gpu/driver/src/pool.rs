@@ -177,6 +177,14 @@ impl Driver {
         }
     }
 
+    /// The card is left alone: all its pools give back what is free in them.
+    pub fn empty_pools(&mut self, device: usize) {
+        let of_card = |(&handle, pool): (&u64, &Pool)| (pool.device == device).then_some(handle);
+        for handle in self.pools.living.iter().filter_map(of_card).collect::<Vec<_>>() {
+            let _ = self.shrink_pool(handle, 0);
+        }
+    }
+
     /// Ends a pool; with blocks still out, it goes with the last of them.
     pub fn end_pool(&mut self, handle: u64) -> Outcome {
         self.pool(handle)?.leaving = true;

@@ -103,6 +103,8 @@ fn a_card_is_full_when_its_memory_is_taken() {
         library.must("cuMemFree", [most]);
         library.get("cuMemAlloc", [1]).expect("fits again");
         assert_eq!(library.free_bytes(), 898 * MIB, "a small block takes a chunk");
+        library.get("cuMemAllocAsync", [MIB, 0]).expect("alloc");
+        assert_eq!(library.free_bytes(), 866 * MIB, "a pool takes 32 MiB");
         library.must("cuDevicePrimaryCtxReset", [0]);
         library.start();
         assert_eq!(library.free_bytes(), 900 * MIB, "a reset takes all with it");
