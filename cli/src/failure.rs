@@ -5,8 +5,8 @@ use std::fmt::Display;
 /// Hint for who got the command wrong.
 pub const SEE_HELP: &str = "memtrace --help lists the commands and what they take";
 
-/// Exit status of bad input.
-const BAD_INPUT: u8 = 2;
+/// Exit status of a command that could not do what it was asked to.
+pub const STATUS: u8 = 2;
 
 /// The end of a command that could not do what it was asked to.
 #[derive(Debug)]
@@ -15,19 +15,12 @@ pub struct Failure {
     pub sentence: String,
     /// What to do about it.
     pub hint: String,
-    /// Exit status.
-    pub status: u8,
 }
 
 impl Failure {
-    /// A failure with the exit status of bad input.
+    /// A failure.
     pub fn new(sentence: impl Display, hint: impl Display) -> Self {
-        Self { sentence: sentence.to_string(), hint: hint.to_string(), status: BAD_INPUT }
-    }
-
-    /// The same with another exit status.
-    pub fn with_status(self, status: u8) -> Self {
-        Self { status, ..self }
+        Self { sentence: sentence.to_string(), hint: hint.to_string() }
     }
 
     /// Says it on standard error.

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     };
     outcome.unwrap_or_else(|failure| {
         failure.tell();
-        ExitCode::from(failure.status)
+        ExitCode::from(failure::STATUS)
     })
 }
 

@@ -55,7 +55,7 @@ fn what_has_stopped_is_told_but_not_as_something_wrong() {
     let mut report = sample();
     report.findings[0].confidence = Confidence::Info;
     assert!(head(&report).starts_with("Nothing wrong was found in 1 process.\n"));
-    assert!(head(&report).contains("creeps on GPU 0"));
+    assert!(head(&report).contains("crept on device 0"));
 }
 
 #[test]

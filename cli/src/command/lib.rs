@@ -1,9 +1,6 @@
 //! `memtrace lib`: where the library to preload lies.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -25,8 +22,8 @@ impl Lib {
     }
 }
 
-/// The library beside this program, whose recorder is beside it as well.
-pub fn library() -> Result<PathBuf, Failure> {
+/// Where the library belongs: beside this program.
+pub fn path() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().and_then(|path| path.canonicalize());
     let program = program.map_err(|error| {
         Failure::new(
@@ -34,14 +31,19 @@ pub fn library() -> Result<PathBuf, Failure> {
             "start memtrace by its full path",
         )
     })?;
-    let folder = program.parent().unwrap_or(Path::new("/"));
-    for name in [LIBRARY, RECORDER] {
-        if !folder.join(name).is_file() {
+    Ok(program.with_file_name(LIBRARY))
+}
+
+/// The library, where it and its recorder are there.
+fn library() -> Result<PathBuf, Failure> {
+    let library = path()?;
+    for file in [library.clone(), library.with_file_name(RECORDER)] {
+        if !file.is_file() {
             return Err(Failure::new(
-                format!("{name} is not in {}, where this program is", folder.display()),
+                format!("{} is not there", file.display()),
                 "make build puts the program and its two libraries into target/release",
             ));
         }
     }
-    Ok(folder.join(LIBRARY))
+    Ok(library)
 }

@@ -9,10 +9,10 @@ use clap::Args;
 use collector::{
     present::{
         build::{Detail, build},
-        text,
+        report, text,
     },
     process::Job,
-    source,
+    source, store,
 };
 
 use crate::{failure::Failure, output};
@@ -50,7 +50,7 @@ impl Report {
     }
 }
 
-fn json(report: &collector::present::report::Report) -> Result<String, Failure> {
+fn json(report: &report::Report) -> Result<String, Failure> {
     serde_json::to_string_pretty(report).map_err(|error| {
         Failure::new(format!("the report is no JSON: {error}"), "please report this")
     })
@@ -76,5 +76,10 @@ fn present(pid: Option<u32>) -> Result<Job, Failure> {
 
 /// The job a trace folder tells of.
 fn traced(folder: &Path) -> Result<Job, Failure> {
-    Err(Failure::new(format!("{} is no trace", folder.display()), ""))
+    store::job(folder).map_err(|error| {
+        Failure::new(
+            format!("{} {error}", folder.display()),
+            "memtrace run leaves such a folder; without one, report looks at your processes",
+        )
+    })
 }

@@ -1,10 +1,28 @@
 //! `memtrace run`: start a job and watch it.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{IsTerminal, stderr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::SystemTime,
+};
 
 use clap::Args;
+use collector::{
+    present::{
+        build::{Detail, build},
+        text::{bytes, head, stamp},
+    },
+    session::{self, Options, Progress},
+    store,
+};
 
-use crate::failure::Failure;
+use super::lib;
+use crate::{
+    failure::Failure,
+    output::{self, note},
+};
 
 /// Start a job, watch its processes, and report at its end
 #[derive(Debug, Args)]
@@ -24,6 +42,83 @@ pub struct Run {
 
 impl Run {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        Ok(ExitCode::SUCCESS)
+        let options = Options {
+            command: self.command,
+            folder: self.output.unwrap_or_else(folder),
+            library: lib::path()?,
+        };
+        let outcome = session::run(&options, progress()).map_err(|error| {
+            Failure::new(
+                format!("no trace can be left in {}: {error}", options.folder.display()),
+                "-o names a folder that does not exist yet, or is empty",
+            )
+        })?;
+        output::end_progress();
+        for sentence in &outcome.notes {
+            note(&format!("memtrace: {sentence}\n"));
+        }
+        if let Some(sentence) = outcome.not_started {
+            note(&format!("memtrace: {sentence}\n"));
+        }
+        if let Some(folder) = outcome.folder {
+            report(&folder);
+        }
+        Ok(ExitCode::from(outcome.status))
+    }
+}
+
+/// `./memtrace-TIME-PID`
+fn folder() -> PathBuf {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_nanos() as u64);
+    format!("memtrace-{}-{}", stamp(now), std::process::id()).into()
+}
+
+/// Shows on a terminal how far the job is.
+fn progress() -> impl FnMut(Progress) + Send + 'static {
+    let terminal = stderr().is_terminal();
+    move |progress| {
+        if terminal {
+            output::progress(&line(progress));
+        }
+    }
+}
+
+fn line(progress: Progress) -> String {
+    let Progress { processes, reserved, allocated, events, dropped } = progress;
+    format!(
+        "memtrace: {processes} processes, {} reserved, {} allocated, {events} events, {dropped} dropped",
+        bytes(reserved),
+        bytes(allocated),
+    )
+}
+
+/// The first lines of the report, and where the rest is. The job's end is no time to fail.
+fn report(folder: &Path) {
+    match store::job(folder) {
+        Ok(job) => note(&head(&build(&job, Detail::default()))),
+        Err(error) => note(&format!("memtrace: {} {error}\n", folder.display())),
+    }
+    note(&format!("memtrace: memtrace report {} tells everything\n", folder.display()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_progress_line_fits_a_narrow_terminal() {
+        let progress = Progress {
+            processes: 10,
+            reserved: 700 << 30,
+            allocated: 600 << 30,
+            events: 1_234_567,
+            dropped: 0,
+        };
+        assert_eq!(
+            line(progress),
+            "memtrace: 10 processes, 700.0 GiB reserved, 600.0 GiB allocated, 1234567 events, \
+             0 dropped"
+        );
     }
 }

@@ -52,8 +52,14 @@ impl std::fmt::Display for Place {
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
-        write!(f, " {}", self.function)
+        write!(f, " {}", short_function(&self.function))
     }
+}
+
+/// A function's own name, without the classes and functions it is in.
+#[must_use]
+pub fn short_function(qualified: &str) -> &str {
+    qualified.rsplit_once('.').map_or(qualified, |(_, name)| name)
 }
 
 /// The line of code of a stack (innermost frame first): the innermost Python frame that is neither
@@ -135,7 +141,7 @@ mod tests {
             python("/home/me/serve.py", 5, "main"),
         ];
         let place = place(&frames).unwrap();
-        assert_eq!(place.to_string(), "transformers/image.py:4 Q.preprocess");
+        assert_eq!(place.to_string(), "transformers/image.py:4 preprocess");
     }
 
     #[test]

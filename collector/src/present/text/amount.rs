@@ -48,9 +48,15 @@ pub fn moment(time_ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {} UTC", clock(time_ns))
 }
 
-/// Year, month and day, `days` after 1970-01-01.
+/// The same fit for a file's name: `20260102-030405`.
 #[must_use]
-pub fn date(days: u64) -> (u64, u64, u64) {
+pub fn stamp(time_ns: u64) -> String {
+    let (year, month, day) = date(time_ns / 1_000_000_000 / DAY);
+    format!("{year:04}{month:02}{day:02}-{}", clock(time_ns).replace(':', ""))
+}
+
+/// Year, month and day, `days` after 1970-01-01.
+fn date(days: u64) -> (u64, u64, u64) {
     // Years begin in March here, so that the leap day is a year's last.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -93,6 +99,7 @@ mod tests {
     #[test]
     fn dates_are_the_calendar_s() {
         assert_eq!(moment(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(stamp(951_782_400_000_000_000), "20000229-000000");
         assert_eq!(moment(951_782_400_000_000_000), "2000-02-29 00:00:00 UTC");
         assert_eq!(moment(1_763_677_811_000_000_000), "2025-11-20 22:30:11 UTC");
         assert_eq!(moment(4_107_542_399_000_000_000), "2100-02-28 23:59:59 UTC");

@@ -9,7 +9,7 @@ mod segment;
 mod site;
 mod who;
 
-pub use amount::{bytes, clock, count, moment, percent};
+pub use amount::{bytes, clock, count, moment, percent, stamp};
 pub use page::{WIDTH, cut};
 pub use site::TOP_SITES;
 pub use who::name;

@@ -5,7 +5,7 @@ pub const WIDTH: usize = 100;
 /// Columns of one number in a table.
 const CELL: usize = 11;
 /// Columns of what stands before the numbers of a table.
-const NAME: usize = 28;
+const NAME: usize = 32;
 
 /// Text that grows by lines no longer than [`WIDTH`].
 #[derive(Debug, Default)]

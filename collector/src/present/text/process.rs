@@ -17,8 +17,9 @@ pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     if !process.cuda {
         page.line(2, "never used CUDA");
     }
+    let when = if process.state == ProcessState::Running { "now" } else { "at its end" };
     for each in &process.devices {
-        device(page, report, each);
+        device(page, report, each, when);
     }
     if process.pinned_host_bytes > 0 {
         page.line(2, &format!("pinned host memory: {}", bytes(process.pinned_host_bytes)));
@@ -40,12 +41,12 @@ fn ending(process: &Process) -> String {
     }
 }
 
-fn device(page: &mut Page, report: &Report, device: &Device) {
+fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
     page.line(2, &format!("device {}  {}", device.device, device.uuid));
     holdings(page, device);
     let peak = &device.peak;
     if !device.sites.is_empty() {
-        page.line(4, "live now, by the line that asked for it:");
+        page.line(4, &format!("live {when}, by the line that asked for it:"));
         site::list(page, report, 4, &device.sites);
     }
     if let Some(sites) = peak.sites.as_ref().filter(|sites| **sites != device.sites) {

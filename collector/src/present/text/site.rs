@@ -10,7 +10,7 @@ use crate::{
     present::report::{Frame, Report, Site, SiteUse},
     symbol::{
         modules::file_name,
-        place::{is_users, short_path},
+        place::{is_users, short_function, short_path},
     },
 };
 
@@ -19,7 +19,9 @@ pub const TOP_SITES: usize = 5;
 /// Where no stack was taken: of a block there is a Python stack or none.
 const NO_STACK: &str = "no Python stack";
 /// Callers shown below a site.
-const CALLERS: usize = 4;
+const CALLERS: usize = 3;
+/// What a line must have of the whole to be shown by itself, one part in so many.
+const SHARE: u64 = 100;
 
 /// A site in one line, for a sentence or a list.
 pub(super) fn name(report: &Report, id: &str) -> String {
@@ -37,7 +39,7 @@ fn frame(frame: &Frame) -> String {
     match frame {
         Frame::Python { function, file, line } => {
             let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-            format!("{}{line} {function}", short_path(file))
+            format!("{}{line} {}", short_path(file), short_function(function))
         }
         Frame::Native { function, module, offset, .. } => {
             let file = module.as_deref().map_or("generated code", file_name);
@@ -61,21 +63,22 @@ struct Line {
 /// The lines of code with most live bytes, each with its callers.
 pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[SiteUse]) {
     let lines = lines(report, sites);
-    let shown = lines.len().min(TOP_SITES);
-    let (top, rest) = lines.split_at(shown);
+    let whole: u64 = lines.iter().map(|line| line.live_bytes).sum();
+    let large = lines.iter().take_while(|line| line.live_bytes >= whole / SHARE).count();
+    let (top, rest) = lines.split_at(large.min(TOP_SITES));
     for line in top {
         let amount = bytes(line.live_bytes);
         let blocks = count(line.blocks, "block");
-        page.line(indent, &format!("{amount:>11} {blocks:>12}  {}", line.name));
+        page.line(indent, &format!("{amount:>10} {blocks:>10}  {}", line.name));
         for caller in &line.callers {
-            page.line(indent + 26, &format!("from {caller}"));
+            page.line(indent + 18, &format!("from {caller}"));
         }
     }
     if !rest.is_empty() {
         let amount = bytes(rest.iter().map(|line| line.live_bytes).sum());
         let blocks = count(rest.iter().map(|line| line.blocks).sum(), "block");
         let others = count(rest.len() as u64, "other line");
-        page.line(indent, &format!("{amount:>11} {blocks:>12}  at {others}"));
+        page.line(indent, &format!("{amount:>10} {blocks:>10}  at {others}"));
     }
 }
 
