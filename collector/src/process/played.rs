@@ -1,10 +1,13 @@
 //! A process's timeline played through: what it holds, and how it came to that.
 
+use std::collections::BTreeMap;
+
 use wire::record::{Class, Verb};
 
 use crate::{
+    detect::creep::Creep,
     ledger::{Event, Step},
-    state::State,
+    state::{Device, State},
 };
 
 /// Events that are kept at most until the live set that they lead to is known.
@@ -15,12 +18,24 @@ const MOST_HELD: usize = 1 << 19;
 pub struct Played {
     /// What it holds.
     pub state: State,
+    /// The detector of each device, fed with all that is known.
+    pub creeps: BTreeMap<Device, Creep>,
     /// Times PyTorch's allocator gave up, oldest first.
     pub ooms: Vec<Event>,
     /// `CLOCK_MONOTONIC` since when its timeline is known, ns; 0 if from the beginning.
     pub known_since: u64,
-    /// Events that were played.
-    pub events: u64,
+}
+
+/// Whoever wants to see each event as it is applied.
+pub trait Observer {
+    /// `event` has just been applied to `state`.
+    fn applied(&mut self, state: &mut State, event: &Event);
+
+    /// The live table was read, and `state` is as it says.
+    fn resynced(&mut self, _state: &State) {}
+
+    /// The timeline has ended.
+    fn closed(&mut self, _state: &mut State) {}
 }
 
 /// Plays a timeline, step by step.
@@ -28,12 +43,21 @@ pub struct Played {
 /// After a loss nobody knows what is held, so the events after it are kept until a live set comes;
 /// from it and from them follows what was held right after the loss, and then they are applied.
 #[derive(Clone, Debug, Default)]
-pub struct Player {
-    played: Played,
+pub struct Player<O> {
+    state: State,
+    observer: O,
     held: Option<Vec<Event>>,
+    applied: u64,
+    known_since: u64,
 }
 
-impl Player {
+impl<O: Observer> Player<O> {
+    /// A player whose events `observer` sees.
+    pub fn new(observer: O) -> Self {
+        let (state, held) = (State::default(), None);
+        Self { state, observer, held, applied: 0, known_since: 0 }
+    }
+
     /// Plays one step.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
@@ -50,28 +74,27 @@ impl Player {
             },
             Step::Live(live) => {
                 if let Some(held) = self.held.take() {
-                    if self.played.events == 0 {
-                        self.played.known_since = held.first().map_or(0, |e| e.record.time);
+                    if self.applied == 0 {
+                        self.known_since = held.first().map_or(0, |event| event.record.time);
                     }
-                    self.played.state.resync_before(live, &held);
+                    self.state.resync_before(live, &held);
                     held.iter().for_each(|event| self.apply(event));
                 }
-                self.played.state.resync(live);
+                self.state.resync(live);
+                self.observer.resynced(&self.state);
             }
         }
     }
 
-    /// What is held as far as is known now.
-    #[must_use]
-    pub const fn state(&self) -> &State {
-        &self.played.state
+    /// The observer.
+    pub fn observer(&mut self) -> &mut O {
+        &mut self.observer
     }
 
-    /// The end of the timeline.
-    #[must_use]
-    pub fn finish(mut self) -> Played {
+    /// Nothing more will come.
+    pub fn close(&mut self) {
         self.give_up_waiting();
-        self.played
+        self.observer.closed(&mut self.state);
     }
 
     fn give_up_waiting(&mut self) {
@@ -80,10 +103,117 @@ impl Player {
     }
 
     fn apply(&mut self, event: &Event) {
-        self.played.events += 1;
-        if (event.record.verb, event.record.class) == (Verb::OutOfMemory, Class::Block) {
-            self.played.ooms.push(*event);
+        self.applied += 1;
+        self.state.apply(event);
+        self.observer.applied(&mut self.state, event);
+    }
+}
+
+impl Player<Detectors> {
+    /// The end of the timeline.
+    #[must_use]
+    pub fn finish(mut self) -> Played {
+        self.close();
+        let Detectors { creeps, ooms } = self.observer;
+        Played { state: self.state, creeps, ooms, known_since: self.known_since }
+    }
+}
+
+/// Feeds the detectors, and keeps what the report tells event by event.
+#[derive(Clone, Debug, Default)]
+pub struct Detectors {
+    creeps: BTreeMap<Device, Creep>,
+    ooms: Vec<Event>,
+}
+
+impl Observer for Detectors {
+    fn applied(&mut self, state: &mut State, event: &Event) {
+        let Event { record, .. } = event;
+        if (record.verb, record.class) == (Verb::OutOfMemory, Class::Block) {
+            self.ooms.push(*event);
         }
-        self.played.state.apply(event);
+        let totals = state.totals(record.device);
+        let grown = state.grown().iter().filter(|growth| growth.device == record.device);
+        self.creeps.entry(record.device).or_default().push(
+            record.time,
+            totals.allocated,
+            totals.allocator_reserved,
+            grown.map(|growth| (growth.site, growth.bytes)),
+        );
+    }
+
+    fn resynced(&mut self, state: &State) {
+        for device in state.devices() {
+            let totals = state.totals(device);
+            let (allocated, reserved) = (totals.allocated, totals.allocator_reserved);
+            let creep = self.creeps.entry(device).or_default();
+            creep.push(state.now(), allocated, reserved, std::iter::empty());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::Live,
+        source::fake::{entry, record},
+    };
+
+    fn event(position: u64, verb: Verb, address: u64, time: u64, age: u64) -> Event {
+        let mut record = record(verb, Class::Block, address, 512, 0);
+        (record.time, record.aux) = (time, age);
+        Event { position, record, extra: None }
+    }
+
+    fn live(address: u64, birth_us: u64) -> Live {
+        let entry = entry(Class::Block, address, 512, 0);
+        Live { index: 0, freeing: false, entry: wire::live::Entry { birth_us, ..entry } }
+    }
+
+    fn allocated(player: &Player<Detectors>) -> u64 {
+        player.state.totals(0).allocated
+    }
+
+    #[test]
+    fn after_a_loss_what_is_held_follows_from_the_next_live_set() {
+        let mut player = Player::<Detectors>::default();
+        player.step(Step::Event(&event(0, Verb::Alloc, 0x1000, 1_000, 0)));
+        assert_eq!(allocated(&player), 512);
+        player.step(Step::Lost(10));
+        // 0x2000 was taken in the gap and is given back here.
+        player.step(Step::Event(&event(11, Verb::FreeBegin, 0x2000, 90_000, 50_000)));
+        player.step(Step::Event(&event(12, Verb::Alloc, 0x4000, 95_000, 0)));
+        assert_eq!(allocated(&player), 512, "nothing is known yet");
+        // 0x3000 was taken in the gap, too, and 0x1000 given back.
+        player.step(Step::Live(&[live(0x3000, 30), live(0x4000, 95)]));
+        assert_eq!(allocated(&player), 1024);
+        let played = player.finish();
+        assert_eq!(played.known_since, 0);
+        assert_eq!(played.state.totals(0).allocated, 1024);
+    }
+
+    #[test]
+    fn a_timeline_that_begins_with_a_loss_is_known_from_its_first_event() {
+        let mut player = Player::<Detectors>::default();
+        player.step(Step::Lost(10));
+        player.step(Step::Event(&event(11, Verb::Alloc, 0x4000, 95_000, 0)));
+        player.step(Step::Live(&[live(0x3000, 30), live(0x4000, 95)]));
+        assert_eq!(player.finish().known_since, 95_000);
+    }
+
+    #[test]
+    fn without_a_live_set_the_events_are_applied_as_they_are() {
+        let mut player = Player::<Detectors>::default();
+        player.step(Step::Lost(10));
+        player.step(Step::Event(&event(11, Verb::Alloc, 0x4000, 95_000, 0)));
+        assert_eq!(player.finish().state.totals(0).allocated, 512);
+    }
+
+    #[test]
+    fn out_of_memory_is_kept() {
+        let mut player = Player::<Detectors>::default();
+        player.step(Step::Event(&event(0, Verb::OutOfMemory, 0, 1, 0)));
+        assert_eq!(player.finish().ooms.len(), 1);
     }
 }

@@ -15,6 +15,7 @@ mod job_folder;
 mod pace;
 mod preload;
 mod refused;
+mod sampler;
 mod sink;
 mod traced;
 

@@ -9,6 +9,7 @@ use wire::record::Verb;
 
 use super::{
     Progress,
+    sampler::Sampler,
     sink::{BATCH, Item, Sink},
 };
 use crate::{
@@ -33,7 +34,7 @@ pub struct Traced {
     tables: TableReader,
     apis: Vec<String>,
     pairs: Pairs,
-    player: Player,
+    player: Player<Sampler>,
     health: Health,
     gauges: Vec<Gauges>,
     /// Something was lost, or a context ended: what is held has to be read anew.
@@ -57,7 +58,7 @@ impl Traced {
             drain: Drain::new(),
             apis: tables.apis(&ring)?,
             pairs: Pairs::default(),
-            player: Player::default(),
+            player: Player::new(Sampler::new(ring.instance())),
             health: ring.health()?,
             gauges: ring.gauges()?,
             unsure: false,
@@ -89,7 +90,9 @@ impl Traced {
         }
         if !alive {
             self.finished = true;
+            self.player.close();
         }
+        self.send_samples(sink);
         Ok(progress)
     }
 
@@ -194,8 +197,16 @@ impl Traced {
             self.resync(sink)?;
             let new = self.tables.take(&self.ring)?;
             sink.send(Item::Additions(self.ring.instance(), new));
+            self.player.close();
+            self.send_samples(sink);
         }
         self.look(sink)
+    }
+
+    fn send_samples(&mut self, sink: &Sink) {
+        for sample in self.player.observer().take() {
+            sink.send(Item::Sample(sample));
+        }
     }
 
     /// Tells it how it ended.

@@ -10,7 +10,8 @@ use crate::{
     ledger::{End, Pairs, Step, Tables},
     nvml::Gpus,
     process::{
-        Job, Losses, Played, Player, Process, end::Watch, proc_fs, redact, replaced, role, warnings,
+        Detectors, Job, Losses, Played, Player, Process, end::Watch, proc_fs, redact, replaced,
+        role, warnings,
     },
     sys,
 };
@@ -57,7 +58,7 @@ pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
 pub fn process(ring: &RingFile) -> Result<Process, Damage> {
     let watch = Watch::new(&ring.identity()?);
     let alive = watch.is_alive();
-    let mut player = Player::default();
+    let mut player = Player::<Detectors>::default();
     let mut tables = TableReader::new(ring);
     let mut pairs = Pairs::default();
     let mut drain = Drain::new();

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path};
 use super::{Folder, NoTrace, ProcessRow};
 use crate::{
     ledger::{End, Instance, Step, Tables},
-    process::{Job, Played, Player, Process, end::Watch, redact, warnings},
+    process::{Detectors, Job, Played, Player, Process, end::Watch, redact, warnings},
 };
 
 /// Reads the whole of a trace folder.
@@ -14,7 +14,7 @@ use crate::{
 /// It is not one of this format, or cannot be read.
 pub fn job(path: &Path) -> Result<Job, NoTrace> {
     let folder = Folder::open(path)?;
-    let mut players: HashMap<Instance, Player> = HashMap::new();
+    let mut players: HashMap<Instance, Player<Detectors>> = HashMap::new();
     let mut in_flight: HashMap<Instance, u32> = HashMap::new();
     let read = folder.timelines(|instance, step| {
         if let Step::Live(live) = step {
