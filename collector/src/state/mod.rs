@@ -22,6 +22,7 @@ mod owner;
 mod piece;
 mod pool;
 mod range;
+mod samples;
 mod segment;
 mod site;
 mod start;
@@ -37,6 +38,7 @@ pub(crate) mod testing;
 
 pub use book::{Growth, Totals};
 pub use owner::{Allocator, Backend, Owned};
+pub use samples::{Sample, Samples};
 pub use segment::{Block, Extent, Free, Kind, Segment};
 pub use site::{Peak, Site, Turnover, Use};
 
