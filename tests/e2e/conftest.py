@@ -21,7 +21,7 @@ class Machine:
     def __init__(self, scratch):
         self.name = f"memtrace-test-{uuid.uuid4().hex[:12]}"
         self.scratch = scratch
-        self.rings = pathlib.Path("/dev/shm") / self.name
+        self.rings = pathlib.Path("/dev/shm") / f"{self.name}.rings"
         self.rings.mkdir(mode=0o700)
         self.environment = {
             key: value

@@ -31,9 +31,9 @@ def linear(path):
         if argument["result"] != 0:
             continue
         if name == "cuMemAlloc":
-            held[argument["ptr"]] = argument["size"]
+            held[argument["dptr"]] = argument["size"]
         elif name == "cuMemFree":
-            held.pop(argument["ptr"])
+            held.pop(argument["dptr"])
     return set(held.items())
 
 

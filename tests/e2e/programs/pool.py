@@ -19,7 +19,8 @@ def main():
             else:
                 held.append(torch.empty(int(512 * 2 ** order.uniform(0, 17)), dtype=torch.uint8, device="cuda"))
         torch.cuda.synchronize()
-        reserved, allocated = torch.cuda.memory_reserved(), torch.cuda.memory_allocated()
+        # PyTorch calls allocated what the driver calls used, which the driver rounds for each block.
+        reserved, allocated = torch.cuda.memory_reserved(), sum(block.numel() for block in held)
         environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
         command = [os.environ["MEMTRACE_BIN"], "report", "-p", str(os.getpid()), "--json", "--segments"]
         report = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
