@@ -22,7 +22,6 @@ mod owner;
 mod piece;
 mod pool;
 mod range;
-mod samples;
 mod segment;
 mod site;
 mod start;
@@ -38,7 +37,6 @@ pub(crate) mod testing;
 
 pub use book::{Growth, Totals};
 pub use owner::{Allocator, Backend, Owned};
-pub use samples::{Sample, Samples};
 pub use segment::{Block, Extent, Free, Kind, Segment};
 pub use site::{Peak, Site, Turnover, Use};
 

@@ -23,7 +23,7 @@ pub(crate) struct Script {
     /// Whether a capture is under way.
     pub private: bool,
     /// When the live entry a free ends was born: `(class, address)`, ns.
-    pub births: std::collections::HashMap<(Class, u64), u64>,
+    births: std::collections::HashMap<(Class, u64), u64>,
 }
 
 impl Script {
