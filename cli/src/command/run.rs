@@ -44,6 +44,7 @@ impl Run {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let options = Options {
             command: self.command,
+            folder_is_chosen: self.output.is_some(),
             folder: self.output.unwrap_or_else(folder),
             library: lib::path()?,
         };

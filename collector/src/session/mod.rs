@@ -34,7 +34,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crate::{
     ledger::End,
     process::{proc_fs, redact},
-    source::user_folder,
+    source::{tidy, user_folder},
     store::{FORMAT, Trace, Writer},
     sys::{self, child, signal},
 };
@@ -54,6 +54,9 @@ pub struct Options {
     pub command: Vec<OsString>,
     /// The trace folder, which must not exist yet or be empty.
     pub folder: PathBuf,
+    /// Whether the user asked for that folder by name: then a job whose trace cannot be left there
+    /// is not started. Otherwise it runs without.
+    pub folder_is_chosen: bool,
     /// `libmemtrace.so`.
     pub library: PathBuf,
 }
@@ -90,7 +93,7 @@ pub struct Outcome {
 /// Runs a job to its end. `progress` is told about once a second how far it is.
 ///
 /// # Errors
-/// The trace folder cannot be made or is not empty; nothing was started.
+/// The trace folder that was chosen cannot be made or is not empty; nothing was started.
 pub fn run(
     options: &Options,
     progress: impl FnMut(Progress) + Send + 'static,
@@ -103,11 +106,21 @@ pub fn run(
         ended_ns: None,
     };
     let existed = options.folder.exists();
-    let writer = Writer::create(&options.folder, head)?;
     let mut notes = Vec::new();
+    let writer = match Writer::create(&options.folder, head) {
+        Ok(writer) => Some(writer),
+        Err(error) if options.folder_is_chosen => return Err(error),
+        Err(error) => {
+            notes.push(format!("no trace can be left in {}: {error}", options.folder.display()));
+            None
+        }
+    };
 
     let mut command = Command::new(&options.command[0]);
     command.args(&options.command[1..]).arg0(&options.command[0]);
+    if let Ok(Some(sentence)) = tidy(&user_folder()) {
+        notes.push(sentence);
+    }
     let job_folder = match prepare(&options.library, &mut command) {
         Ok(job_folder) => Some(job_folder),
         Err(sentence) => {
@@ -122,14 +135,16 @@ pub fn run(
     let started = match command.spawn() {
         Ok(started) => started,
         Err(error) => {
-            drop(writer);
-            discard(&options.folder, existed);
+            if writer.is_some() {
+                discard(&options.folder, existed);
+            }
             return Ok(not_started(&options.command[0], &error, notes));
         }
     };
     signal::forward_to(started.id());
 
     let (news, inbox) = unbounded();
+    let folder = writer.as_ref().map(|_| options.folder.clone());
     let rings = job_folder.as_ref().map(|folder| folder.path().to_owned());
     let drainer = start_draining(rings, inbox, writer, progress, &notes);
     let end = reap_until(started.id(), &news);
@@ -146,7 +161,6 @@ pub fn run(
     };
     notes.extend(trouble);
     drop(job_folder);
-    let folder = Some(options.folder.clone());
     Ok(Outcome { status: status(end), not_started: None, folder, notes })
 }
 
@@ -161,7 +175,7 @@ fn prepare(library: &Path, command: &mut Command) -> Result<JobFolder, String> {
 fn start_draining(
     rings: Option<PathBuf>,
     news: Receiver<News>,
-    writer: Writer,
+    writer: Option<Writer>,
     progress: impl FnMut(Progress) + Send + 'static,
     notes: &[String],
 ) -> io::Result<JoinHandle<Option<String>>> {

@@ -57,11 +57,11 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Starts the writer thread.
+    /// Starts the writer thread; without a writer it takes everything and keeps nothing.
     ///
     /// # Errors
     /// There is no room for a thread.
-    pub fn start(writer: Writer) -> io::Result<Self> {
+    pub fn start(writer: Option<Writer>) -> io::Result<Self> {
         let (items, from) = bounded(WAITING);
         let thread = std::thread::Builder::new().name("writer".into());
         let thread = thread.spawn(move || write_all(writer, &from))?;
@@ -82,16 +82,17 @@ impl Sink {
     }
 }
 
-/// Writes until nobody sends any more. After the first failure nothing is written or removed, but
-/// everything taken: the drain must go on.
-fn write_all(mut writer: Writer, items: &Receiver<Item>) -> Option<String> {
+/// Writes until nobody sends any more. After the first failure nothing is written, and no ring
+/// removed, but everything taken: the drain must go on.
+fn write_all(mut writer: Option<Writer>, items: &Receiver<Item>) -> Option<String> {
     let mut failed = None;
     for item in items {
-        if failed.is_none() {
-            failed = write(&mut writer, item).err();
+        if let Some(Err(error)) = writer.as_mut().map(|writer| write(writer, item)) {
+            failed = Some(error);
+            writer = None;
         }
     }
-    let failed = failed.or_else(|| writer.finish(sys::realtime()).err());
+    let failed = failed.or_else(|| writer?.finish(sys::realtime()).err());
     failed.map(|error| format!("the trace is cut: it could not be written any more: {error}"))
 }
 

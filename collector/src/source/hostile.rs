@@ -93,7 +93,7 @@ fn a_stack_that_is_its_own_parent_ends() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn random_bytes_of_the_right_size_are_read_without_harm(

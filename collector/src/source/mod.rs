@@ -17,6 +17,7 @@ mod live;
 mod off;
 mod ring_file;
 mod tables;
+mod tidy;
 mod view;
 
 pub use damage::Damage;
@@ -26,4 +27,5 @@ pub use live::LiveSet;
 pub use off::unrecorded;
 pub use ring_file::RingFile;
 pub use tables::TableReader;
+pub use tidy::tidy;
 pub use view::{job, process};

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 
 use wire::folder::Off;
 
-use super::{Damage, Drain, Drained, RingFile, TableReader, off, offs, rings};
+use super::{Damage, Drain, Drained, RingFile, TableReader, off, offs, rings, tidy};
 use crate::{
     ledger::{End, Pairs, Step, Tables},
     nvml::Gpus,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// All processes whose rings lie in `folder`, or with `pid` only those with that pid. A file that
-/// cannot be read is a note of the job.
+/// cannot be read is a note of the job. What is too old is told of once more, and removed.
 ///
 /// # Errors
 /// The folder cannot be listed.
@@ -42,6 +42,7 @@ pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
         job.processes.retain(|process| process.pid == pid || process.identity.pid == pid);
     }
     job.processes.sort_by_key(|p| (p.identity.started_realtime, p.identity.instance));
+    job.notes.extend(tidy(folder)?);
     if job.processes.iter().any(|process| process.end == End::Running) {
         match Gpus::open() {
             Ok(gpus) => job.readings.push(gpus.reading()),
@@ -128,5 +129,74 @@ fn unrecorded(off: &Off) -> Process {
         identity,
         health,
         losses,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use wire::{
+        header::{self, Mode, Reason},
+        record::Class,
+    };
+
+    use super::*;
+    use crate::source::fake::FakeRing;
+
+    #[test]
+    fn a_dead_processs_ring_tells_what_it_held_and_where_that_was_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = FakeRing::new([1, 2]);
+        let stack = fake.python_stack("forward");
+        fake.take(Class::Linear, 0x7f00_0000_0000, 2 << 20, 0);
+        fake.take(Class::Block, 0x7f00_0000_0000, 512, stack);
+        fake.save(folder.path());
+        let job = job(folder.path(), None).unwrap();
+        let [process] = job.processes.as_slice() else { panic!("{:?}", job.notes) };
+        assert_eq!((process.end, process.pid), (End::Ended, 4711));
+        assert_eq!(process.command, "python3 job.py");
+        assert_eq!(process.role.as_deref(), Some("rank 3"));
+        let totals = process.played.state.totals(0);
+        assert_eq!((totals.reserved(), totals.allocated), (2 << 20, 512));
+        assert_eq!(process.tables.frames(stack).len(), 1);
+        assert_eq!(process.tables.apis.len(), 2);
+        assert!(process.warnings.is_empty() && job.notes.is_empty());
+    }
+
+    #[test]
+    fn files_that_are_no_rings_and_processes_that_could_not_record_are_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = FakeRing::new([1, 2]);
+        fake.set(header::VERSION, 1 << 32 | 9);
+        fake.save(folder.path());
+        fs::write(folder.path().join(format!("{:032x}.ring", 7)), [9; 5000]).unwrap();
+        let reason = Reason::NoRoom as u64;
+        let off = Off { instance: [5, 6], pid: 7, start_ticks: 8, pid_namespace: 9, reason };
+        fs::write(folder.path().join(off.to_string()), "").unwrap();
+        let job = job(folder.path(), None).unwrap();
+        assert_eq!(job.notes.len(), 2);
+        assert!(job.notes.iter().any(|note| note.contains("layout 9")), "{:?}", job.notes);
+        let [process] = job.processes.as_slice() else { panic!() };
+        assert_eq!(process.end, End::Ended);
+        assert_eq!(Mode::of(process.health.mode), Some(Mode::Off));
+        assert!(process.warnings[0].contains("no room"));
+    }
+
+    #[test]
+    fn of_two_images_of_one_process_the_later_one_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let me = std::process::id();
+        for (instance, started) in [(1, 100), (2, 200)] {
+            let fake = FakeRing::new([instance, 0]);
+            fake.set(header::PID, me.into());
+            fake.set(header::START_TICKS, proc_fs::stat(me).unwrap().start_ticks);
+            fake.set(header::PID_NAMESPACE, proc_fs::own_namespace());
+            fake.set(header::STARTED_MONOTONIC, started);
+            fake.save(folder.path());
+        }
+        let job = job(folder.path(), Some(me)).unwrap();
+        let ends: Vec<End> = job.processes.iter().map(|process| process.end).collect();
+        assert_eq!(ends, [End::Ended, End::Running]);
     }
 }

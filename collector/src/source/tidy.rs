@@ -1,0 +1,185 @@
+//! Housekeeping: rings of dead processes do not stay for ever. A memory debugger must not leak
+//! memory.
+
+use std::{collections::HashSet, fs, io, path::Path};
+
+use wire::{
+    control,
+    folder::RUN_PREFIX,
+    header,
+    layout::SLOT_WORDS,
+    ring::{Read, judge},
+};
+
+use super::{Damage, Found, RingFile, offs, rings, unrecorded};
+use crate::{process::end::Watch, sys};
+
+/// How long a dead process's ring stays, ns: a day, to be looked at.
+const KEPT_FOR: u64 = 24 * 3_600 * SECOND;
+/// How many rings of dead processes stay: 32 of the full profile are 676 MiB.
+const KEPT: usize = 32;
+const SECOND: u64 = 1_000_000_000;
+
+/// Removes rings of dead processes that are older than a day or beyond 32, oldest first, and what
+/// else dead processes left in `folder`. A sentence about it, if anything was removed.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn tidy(folder: &Path) -> io::Result<Option<String>> {
+    let now = sys::realtime();
+    let old = |seen: u64| now.saturating_sub(seen) > KEPT_FOR;
+    let mut dead: Vec<(u64, Found)> = Vec::new();
+    for found in rings(folder)? {
+        if let Some(seen) = last_seen_dead(&found) {
+            dead.push((seen, found));
+        }
+    }
+    dead.sort_by_key(|(seen, found)| (std::cmp::Reverse(*seen), found.path.clone()));
+    let gone = dead.iter().enumerate().filter(|(i, (seen, _))| *i >= KEPT || old(*seen));
+    let gone: Vec<&Found> = gone.map(|(_, (_, found))| found).collect();
+    let removed: Vec<&&Found> =
+        gone.iter().filter(|found| fs::remove_file(&found.path).is_ok()).collect();
+    for (off, found) in offs(folder)? {
+        let dead = !Watch::new(&unrecorded(&off).0).is_alive();
+        if dead && old(modified(&found)) {
+            let _ = fs::remove_file(&found.path);
+        }
+    }
+    remove_empty(folder, old)?;
+    let bytes: u64 = removed.iter().map(|found| found.size).sum();
+    Ok((!removed.is_empty()).then(|| {
+        format!(
+            "{} rings of dead processes ({} MiB) were removed: older than 24 h, or beyond {KEPT}",
+            removed.len(),
+            bytes >> 20,
+        )
+    }))
+}
+
+/// When a sign of a dead process was seen last, ns of `CLOCK_REALTIME`; `None` if it lives.
+fn last_seen_dead(found: &Found) -> Option<u64> {
+    let modified = modified(found);
+    let ring = match RingFile::open(&found.path) {
+        Ok(ring) => ring,
+        // Nobody writes a file of another version or of random bytes that we could ask for; one
+        // that was not finished for a day never will be.
+        Err(Damage::NoPermission | Damage::Unreadable(_)) => return None,
+        Err(_) => return Some(modified),
+    };
+    let identity = ring.identity().ok()?;
+    if Watch::new(&identity).is_alive() {
+        return None;
+    }
+    let exited = ring.health().ok()?.exited;
+    let last = last_event(&ring).unwrap_or(0).max(exited);
+    let last = if last == 0 { 0 } else { identity.realtime(last) };
+    Some(last.max(identity.started_realtime).max(modified))
+}
+
+/// Time of the newest record, ns of `CLOCK_MONOTONIC`.
+fn last_event(ring: &RingFile) -> Option<u64> {
+    let position = ring.header_word(header::HEAD).ok()?.checked_sub(1)?;
+    let slot = (position % ring.layout().slots as u64) as usize;
+    let words: [u64; SLOT_WORDS] = ring.element(ring.at().ring + slot * SLOT_WORDS).ok()?;
+    match judge(&words, position, ring.salt()) {
+        Read::Record(record) => Some(record.time),
+        _ => None,
+    }
+}
+
+/// Folders of jobs that nobody uses any more.
+fn remove_empty(folder: &Path, old: impl Fn(u64) -> bool) -> io::Result<()> {
+    let used: HashSet<_> = rings(folder)?
+        .into_iter()
+        .chain(offs(folder)?.into_iter().map(|(_, found)| found))
+        .filter_map(|found| found.path.parent().map(Path::to_owned))
+        .collect();
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries.flatten() {
+        let job = entry.file_name().to_str().is_some_and(|name| name.starts_with(RUN_PREFIX));
+        let Ok(modified) = entry.metadata().and_then(|metadata| metadata.modified()) else {
+            continue;
+        };
+        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        if job && !used.contains(&entry.path()) && old(since.as_nanos() as u64) {
+            let _ = fs::remove_file(entry.path().join(control::FILE));
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
+}
+
+fn modified(found: &Found) -> u64 {
+    u64::try_from(found.modified).unwrap_or(0).saturating_mul(SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        path::PathBuf,
+        time::{Duration, SystemTime},
+    };
+
+    use wire::record::{Class, Verb};
+
+    use super::*;
+    use crate::{
+        process::proc_fs,
+        source::fake::{FakeRing, record},
+    };
+
+    /// A ring whose last sign of life is `hours` old.
+    fn ring(folder: &Path, instance: u64, hours: u64) -> PathBuf {
+        let fake = FakeRing::new([instance, 0]);
+        let then = sys::realtime() - hours * 3_600 * SECOND;
+        fake.set(header::STARTED_REALTIME, then - 7);
+        fake.set(header::STARTED_MONOTONIC, 1);
+        let mut record = record(Verb::Alloc, Class::Block, 1, 1, 0);
+        record.time = 8;
+        fake.producer().publish(&record);
+        let path = fake.save(folder);
+        let long_ago = SystemTime::now() - Duration::from_secs(1_000 * 3_600);
+        File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_day_old_ring_of_a_dead_process_goes_and_a_younger_one_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, young) = (ring(folder.path(), 1, 25), ring(folder.path(), 2, 23));
+        let text = tidy(folder.path()).unwrap().unwrap();
+        assert!(!old.exists() && young.exists());
+        assert!(text.starts_with("1 rings"), "{text}");
+        assert_eq!(tidy(folder.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn beyond_32_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> =
+            (0..35).map(|i| ring(folder.path(), i + 1, if i < 3 { 20 } else { 2 })).collect();
+        tidy(folder.path()).unwrap().unwrap();
+        assert!(paths[..3].iter().all(|path| !path.exists()));
+        assert!(paths[3..].iter().all(|path| path.exists()));
+    }
+
+    #[test]
+    fn the_ring_of_a_living_process_stays_however_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = FakeRing::new([1, 0]);
+        let me = std::process::id();
+        fake.set(header::PID, me.into());
+        fake.set(header::START_TICKS, proc_fs::stat(me).unwrap().start_ticks);
+        fake.set(header::PID_NAMESPACE, proc_fs::own_namespace());
+        fake.set(header::STARTED_REALTIME, 1);
+        let path = fake.save(folder.path());
+        let long_ago = SystemTime::now() - Duration::from_secs(1_000 * 3_600);
+        File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        assert_eq!(tidy(folder.path()).unwrap(), None);
+        assert!(path.exists());
+    }
+}
