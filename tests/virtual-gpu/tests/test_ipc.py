@@ -41,11 +41,23 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("conf", ["expandable_segments:False", "expandable_segments:True"])
-def test_a_child_sees_and_writes_the_parents_memory(conf, tmp_path):
+@pytest.mark.parametrize(
+    "conf, call",
+    [
+        ("expandable_segments:False", "cuIpcOpenMemHandle"),
+        ("expandable_segments:True", "cuMemImportFromShareableHandle"),
+    ],
+)
+def test_a_child_sees_and_writes_the_parents_memory(conf, call, tmp_path):
     script = tmp_path / "share.py"
     script.write_text(SHARES)
+    log = tmp_path / "log"
+    log.mkdir()
     # A file and not -c: the spawned child imports it again.
-    out = run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", PYTORCH_ALLOC_CONF=conf)
+    out = run(
+        f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')",
+        PYTORCH_ALLOC_CONF=conf,
+        VGPU_LOG=str(log),
+    )
     assert out.strip() == "shared"
-
+    assert call in "".join(path.read_text() for path in log.iterdir())
