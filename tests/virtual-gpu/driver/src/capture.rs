@@ -316,11 +316,15 @@ fn exchange_mode(driver: &mut Driver, mode: Out<i32>) -> Outcome {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuStreamBeginCapture(stream: u64) => locked begin_v1 { 10000: cuStreamBeginCapture, 10000 twin: cuStreamBeginCapture_ptsz }
+    cuStreamBeginCapture(stream: u64) => locked begin_v1 {
+        10000: cuStreamBeginCapture, 10000 twin: cuStreamBeginCapture_ptsz,
+    }
     cuStreamBeginCapture(stream: u64, mode: i32) => locked begin {
         10010: cuStreamBeginCapture_v2, 10010 twin: cuStreamBeginCapture_v2_ptsz,
     }
-    cuStreamBeginCaptureToGraph(stream: u64, graph: u64, after: In<u64>, edges: u64, count: usize, mode: i32) => locked begin_to_graph {
+    cuStreamBeginCaptureToGraph(
+        stream: u64, graph: u64, after: In<u64>, edges: u64, count: usize, mode: i32,
+    ) => locked begin_to_graph {
         12030: cuStreamBeginCaptureToGraph, 12030 twin: cuStreamBeginCaptureToGraph_ptsz,
     }
     cuStreamEndCapture(stream: u64, out: Out<u64>) => locked end {
@@ -332,17 +336,29 @@ pub static EXPORTS: &[Export] = exports! {
     cuStreamGetCaptureInfo(stream: u64, status: Out<i32>, id: Out<u64>) => locked info {
         10010: cuStreamGetCaptureInfo, 10010 twin: cuStreamGetCaptureInfo_ptsz,
     }
-    cuStreamGetCaptureInfo(stream: u64, status: Out<i32>, id: Out<u64>, graph: Out<u64>, last: Out<*const u64>, count: Out<usize>) => locked info_v2 {
+    cuStreamGetCaptureInfo(
+        stream: u64, status: Out<i32>, id: Out<u64>, graph: Out<u64>, last: Out<*const u64>,
+        count: Out<usize>,
+    ) => locked info_v2 {
         11030: cuStreamGetCaptureInfo_v2, 11030 twin: cuStreamGetCaptureInfo_v2_ptsz,
     }
-    cuStreamGetCaptureInfo(stream: u64, status: Out<i32>, id: Out<u64>, graph: Out<u64>, last: Out<*const u64>, edges: Out<*const u64>, count: Out<usize>) => locked info_v3 {
+    cuStreamGetCaptureInfo(
+        stream: u64, status: Out<i32>, id: Out<u64>, graph: Out<u64>, last: Out<*const u64>,
+        edges: Out<*const u64>, count: Out<usize>,
+    ) => locked info_v3 {
         12030: cuStreamGetCaptureInfo_v3, 12030 twin: cuStreamGetCaptureInfo_v3_ptsz,
     }
-    cuStreamUpdateCaptureDependencies(stream: u64, nodes: In<u64>, count: usize, flags: u32) => locked update {
+    cuStreamUpdateCaptureDependencies(
+        stream: u64, nodes: In<u64>, count: usize, flags: u32,
+    ) => locked update {
         11030: cuStreamUpdateCaptureDependencies, 11030 twin: cuStreamUpdateCaptureDependencies_ptsz,
     }
-    cuStreamUpdateCaptureDependencies(stream: u64, nodes: In<u64>, edges: u64, count: usize, flags: u32) => locked update_v2 {
+    cuStreamUpdateCaptureDependencies(
+        stream: u64, nodes: In<u64>, edges: u64, count: usize, flags: u32,
+    ) => locked update_v2 {
         12030: cuStreamUpdateCaptureDependencies_v2, 12030 twin: cuStreamUpdateCaptureDependencies_v2_ptsz,
     }
-    cuThreadExchangeStreamCaptureMode(mode: Out<i32>) => locked exchange_mode { 10010: cuThreadExchangeStreamCaptureMode }
+    cuThreadExchangeStreamCaptureMode(mode: Out<i32>) => locked exchange_mode {
+        10010: cuThreadExchangeStreamCaptureMode,
+    }
 };

@@ -316,7 +316,9 @@ fn disable_peer(driver: &mut Driver, peer: u64) -> Outcome {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuDevicePrimaryCtxRetain(out: Out<u64>, device: i32) => locked retain { 7000: cuDevicePrimaryCtxRetain }
+    cuDevicePrimaryCtxRetain(out: Out<u64>, device: i32) => locked retain {
+        7000: cuDevicePrimaryCtxRetain,
+    }
     cuDevicePrimaryCtxRelease(device: i32) => locked release {
         7000: cuDevicePrimaryCtxRelease, 11000: cuDevicePrimaryCtxRelease_v2,
     }
@@ -326,14 +328,26 @@ pub static EXPORTS: &[Export] = exports! {
     cuDevicePrimaryCtxSetFlags(device: i32, flags: u32) => locked set_primary_flags {
         7000: cuDevicePrimaryCtxSetFlags, 11000: cuDevicePrimaryCtxSetFlags_v2,
     }
-    cuDevicePrimaryCtxGetState(device: i32, flags: Out<u32>, active: Out<i32>) => locked primary_state {
+    cuDevicePrimaryCtxGetState(
+        device: i32, flags: Out<u32>, active: Out<i32>,
+    ) => locked primary_state {
         7000: cuDevicePrimaryCtxGetState,
     }
-    cuCtxCreate(out: Out<u64>, flags: u32, device: i32) => locked create { 2000: cuCtxCreate, 3020: cuCtxCreate_v2 }
-    cuCtxCreate(out: Out<u64>, params: u64, count: i32, flags: u32, device: i32) => locked create_v3 { 11040: cuCtxCreate_v3 }
-    cuCtxCreate(out: Out<u64>, params: u64, flags: u32, device: i32) => locked create_v4 { 12050: cuCtxCreate_v4 }
+    cuCtxCreate(out: Out<u64>, flags: u32, device: i32) => locked create {
+        2000: cuCtxCreate, 3020: cuCtxCreate_v2,
+    }
+    cuCtxCreate(
+        out: Out<u64>, params: u64, count: i32, flags: u32, device: i32,
+    ) => locked create_v3 {
+        11040: cuCtxCreate_v3,
+    }
+    cuCtxCreate(out: Out<u64>, params: u64, flags: u32, device: i32) => locked create_v4 {
+        12050: cuCtxCreate_v4,
+    }
     cuCtxDestroy(handle: u64) => locked destroy { 2000: cuCtxDestroy, 4000: cuCtxDestroy_v2 }
-    cuCtxPushCurrent(handle: u64) => locked push { 2000: cuCtxPushCurrent, 4000: cuCtxPushCurrent_v2 }
+    cuCtxPushCurrent(handle: u64) => locked push {
+        2000: cuCtxPushCurrent, 4000: cuCtxPushCurrent_v2,
+    }
     cuCtxPopCurrent(out: Out<u64>) => locked pop { 2000: cuCtxPopCurrent, 4000: cuCtxPopCurrent_v2 }
     cuCtxSetCurrent(handle: u64) => locked set_current { 4000: cuCtxSetCurrent }
     cuCtxGetCurrent(out: Out<u64>) => locked get_current { 4000: cuCtxGetCurrent }
@@ -348,12 +362,22 @@ pub static EXPORTS: &[Export] = exports! {
     cuCtxGetLimit(out: Out<usize>, limit: u32) => locked get_limit { 3010: cuCtxGetLimit }
     cuCtxGetCacheConfig(out: Out<i32>) => locked get_cache_config { 3020: cuCtxGetCacheConfig }
     cuCtxSetCacheConfig(config: i32) => locked set_cache_config { 3020: cuCtxSetCacheConfig }
-    cuCtxGetSharedMemConfig(out: Out<i32>) => locked get_shared_config { 4020: cuCtxGetSharedMemConfig }
+    cuCtxGetSharedMemConfig(out: Out<i32>) => locked get_shared_config {
+        4020: cuCtxGetSharedMemConfig,
+    }
     cuCtxSetSharedMemConfig(config: i32) => locked ignored_config { 4020: cuCtxSetSharedMemConfig }
-    cuCtxGetApiVersion(handle: u64, out: Out<u32>) => locked api_version { 3020: cuCtxGetApiVersion }
-    cuCtxGetStreamPriorityRange(least: Out<i32>, greatest: Out<i32>) => locked priority_range { 5050: cuCtxGetStreamPriorityRange }
+    cuCtxGetApiVersion(handle: u64, out: Out<u32>) => locked api_version {
+        3020: cuCtxGetApiVersion,
+    }
+    cuCtxGetStreamPriorityRange(least: Out<i32>, greatest: Out<i32>) => locked priority_range {
+        5050: cuCtxGetStreamPriorityRange,
+    }
     cuCtxResetPersistingL2Cache() => locked ignored { 11000: cuCtxResetPersistingL2Cache }
-    cuCtxGetExecAffinity(out: In<u64>, kind: i32) => locked exec_affinity { 11040: cuCtxGetExecAffinity }
-    cuCtxEnablePeerAccess(peer: u64, flags: u32) => locked enable_peer { 4000: cuCtxEnablePeerAccess }
+    cuCtxGetExecAffinity(out: In<u64>, kind: i32) => locked exec_affinity {
+        11040: cuCtxGetExecAffinity,
+    }
+    cuCtxEnablePeerAccess(peer: u64, flags: u32) => locked enable_peer {
+        4000: cuCtxEnablePeerAccess,
+    }
     cuCtxDisablePeerAccess(peer: u64) => locked disable_peer { 4000: cuCtxDisablePeerAccess }
 };

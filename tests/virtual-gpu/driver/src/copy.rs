@@ -227,7 +227,9 @@ fn batch_async(
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuMemcpy(to: u64, from: u64, bytes: usize) => locked copy { 4000: cuMemcpy, 7000 twin: cuMemcpy_ptds }
+    cuMemcpy(to: u64, from: u64, bytes: usize) => locked copy {
+        4000: cuMemcpy, 7000 twin: cuMemcpy_ptds,
+    }
     cuMemcpyAsync(to: u64, from: u64, bytes: usize, stream: u64) => locked copy_async {
         4000: cuMemcpyAsync, 7000 twin: cuMemcpyAsync_ptsz,
     }
@@ -249,28 +251,41 @@ pub static EXPORTS: &[Export] = exports! {
     cuMemcpyDtoDAsync(to: u64, from: u64, bytes: usize, stream: u64) => locked within_device_async {
         3020: cuMemcpyDtoDAsync_v2, 7000 twin: cuMemcpyDtoDAsync_v2_ptsz,
     }
-    cuMemcpyPeer(to: u64, to_context: u64, from: u64, from_context: u64, bytes: usize) => locked peer {
+    cuMemcpyPeer(
+        to: u64, to_context: u64, from: u64, from_context: u64, bytes: usize,
+    ) => locked peer {
         4000: cuMemcpyPeer, 7000 twin: cuMemcpyPeer_ptds,
     }
-    cuMemcpyPeerAsync(to: u64, to_context: u64, from: u64, from_context: u64, bytes: usize, stream: u64) => locked peer_async {
+    cuMemcpyPeerAsync(
+        to: u64, to_context: u64, from: u64, from_context: u64, bytes: usize, stream: u64,
+    ) => locked peer_async {
         4000: cuMemcpyPeerAsync, 7000 twin: cuMemcpyPeerAsync_ptsz,
     }
-    cuMemcpy2D(copy: In<Copy2>) => locked copy_2d { 3020: cuMemcpy2D_v2, 7000 twin: cuMemcpy2D_v2_ptds }
+    cuMemcpy2D(copy: In<Copy2>) => locked copy_2d {
+        3020: cuMemcpy2D_v2, 7000 twin: cuMemcpy2D_v2_ptds,
+    }
     cuMemcpy2DUnaligned(copy: In<Copy2>) => locked copy_2d {
         3020: cuMemcpy2DUnaligned_v2, 7000 twin: cuMemcpy2DUnaligned_v2_ptds,
     }
     cuMemcpy2DAsync(copy: In<Copy2>, stream: u64) => locked copy_2d_async {
         3020: cuMemcpy2DAsync_v2, 7000 twin: cuMemcpy2DAsync_v2_ptsz,
     }
-    cuMemcpy3D(copy: In<Copy3>) => locked copy_3d { 3020: cuMemcpy3D_v2, 7000 twin: cuMemcpy3D_v2_ptds }
+    cuMemcpy3D(copy: In<Copy3>) => locked copy_3d {
+        3020: cuMemcpy3D_v2, 7000 twin: cuMemcpy3D_v2_ptds,
+    }
     cuMemcpy3DAsync(copy: In<Copy3>, stream: u64) => locked copy_3d_async {
         3020: cuMemcpy3DAsync_v2, 7000 twin: cuMemcpy3DAsync_v2_ptsz,
     }
-    cuMemcpy3DPeer(copy: In<Copy3>) => locked copy_3d { 4000: cuMemcpy3DPeer, 7000 twin: cuMemcpy3DPeer_ptds }
+    cuMemcpy3DPeer(copy: In<Copy3>) => locked copy_3d {
+        4000: cuMemcpy3DPeer, 7000 twin: cuMemcpy3DPeer_ptds,
+    }
     cuMemcpy3DPeerAsync(copy: In<Copy3>, stream: u64) => locked copy_3d_async {
         4000: cuMemcpy3DPeerAsync, 7000 twin: cuMemcpy3DPeerAsync_ptsz,
     }
-    cuMemcpyBatchAsync(to: In<u64>, from: In<u64>, sizes: In<usize>, count: usize, attributes: u64, indices: u64, attribute_count: usize, stream: u64) => locked batch_async {
+    cuMemcpyBatchAsync(
+        to: In<u64>, from: In<u64>, sizes: In<usize>, count: usize, attributes: u64, indices: u64,
+        attribute_count: usize, stream: u64,
+    ) => locked batch_async {
         13000: cuMemcpyBatchAsync_v2, 13000 twin: cuMemcpyBatchAsync_v2_ptsz,
     }
 };

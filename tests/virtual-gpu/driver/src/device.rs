@@ -235,24 +235,44 @@ fn properties(driver: &mut Driver, out: Out<[i32; 14]>, device: i32) -> Outcome 
 pub static EXPORTS: &[Export] = exports! {
     cuDeviceGet(out: Out<i32>, ordinal: i32) => locked get { 2000: cuDeviceGet }
     cuDeviceGetCount(out: Out<i32>) => locked get_count { 2000: cuDeviceGetCount }
-    cuDeviceGetName(buffer: Out<u8>, length: i32, device: i32) => locked get_name { 2000: cuDeviceGetName }
+    cuDeviceGetName(buffer: Out<u8>, length: i32, device: i32) => locked get_name {
+        2000: cuDeviceGetName,
+    }
     cuDeviceGetUuid(out: Out<[u8; 16]>, device: i32) => locked get_uuid {
         9020: cuDeviceGetUuid, 11040: cuDeviceGetUuid_v2,
     }
-    cuDeviceGetLuid(luid: Out<u8>, mask: Out<u32>, device: i32) => locked get_luid { 10000: cuDeviceGetLuid }
+    cuDeviceGetLuid(luid: Out<u8>, mask: Out<u32>, device: i32) => locked get_luid {
+        10000: cuDeviceGetLuid,
+    }
     cuDeviceTotalMem(out: Out<usize>, device: i32) => locked total_mem { 3020: cuDeviceTotalMem_v2 }
-    cuDeviceGetAttribute(out: Out<i32>, kind: i32, device: i32) => locked attribute { 2000: cuDeviceGetAttribute }
-    cuDeviceGetProperties(out: Out<[i32; 14]>, device: i32) => locked properties { 2000: cuDeviceGetProperties }
-    cuDeviceComputeCapability(major: Out<i32>, minor: Out<i32>, device: i32) => locked compute_capability {
+    cuDeviceGetAttribute(out: Out<i32>, kind: i32, device: i32) => locked attribute {
+        2000: cuDeviceGetAttribute,
+    }
+    cuDeviceGetProperties(out: Out<[i32; 14]>, device: i32) => locked properties {
+        2000: cuDeviceGetProperties,
+    }
+    cuDeviceComputeCapability(
+        major: Out<i32>, minor: Out<i32>, device: i32,
+    ) => locked compute_capability {
         2000: cuDeviceComputeCapability,
     }
-    cuDeviceGetPCIBusId(buffer: Out<u8>, length: i32, device: i32) => locked pci_bus_id { 4010: cuDeviceGetPCIBusId }
-    cuDeviceGetByPCIBusId(out: Out<i32>, text: Text) => locked by_pci_bus_id { 4010: cuDeviceGetByPCIBusId }
-    cuDeviceCanAccessPeer(out: Out<i32>, device: i32, peer: i32) => locked can_access_peer { 4000: cuDeviceCanAccessPeer }
-    cuDeviceGetP2PAttribute(out: Out<i32>, kind: i32, device: i32, peer: i32) => locked p2p_attribute {
+    cuDeviceGetPCIBusId(buffer: Out<u8>, length: i32, device: i32) => locked pci_bus_id {
+        4010: cuDeviceGetPCIBusId,
+    }
+    cuDeviceGetByPCIBusId(out: Out<i32>, text: Text) => locked by_pci_bus_id {
+        4010: cuDeviceGetByPCIBusId,
+    }
+    cuDeviceCanAccessPeer(out: Out<i32>, device: i32, peer: i32) => locked can_access_peer {
+        4000: cuDeviceCanAccessPeer,
+    }
+    cuDeviceGetP2PAttribute(
+        out: Out<i32>, kind: i32, device: i32, peer: i32,
+    ) => locked p2p_attribute {
         8000: cuDeviceGetP2PAttribute,
     }
-    cuDeviceGetExecAffinitySupport(out: Out<i32>, kind: i32, device: i32) => locked exec_affinity_support {
+    cuDeviceGetExecAffinitySupport(
+        out: Out<i32>, kind: i32, device: i32,
+    ) => locked exec_affinity_support {
         11040: cuDeviceGetExecAffinitySupport,
     }
 };

@@ -95,7 +95,9 @@ fn elapsed(driver: &mut Driver, out: Out<f32>, start: u64, end: u64) -> Outcome 
 pub static EXPORTS: &[Export] = exports! {
     cuEventCreate(out: Out<u64>, flags: u32) => locked create { 2000: cuEventCreate }
     cuEventDestroy(handle: u64) => locked destroy { 2000: cuEventDestroy, 4000: cuEventDestroy_v2 }
-    cuEventRecord(handle: u64, stream: u64) => locked record { 2000: cuEventRecord, 7000 twin: cuEventRecord_ptsz }
+    cuEventRecord(handle: u64, stream: u64) => locked record {
+        2000: cuEventRecord, 7000 twin: cuEventRecord_ptsz,
+    }
     cuEventRecordWithFlags(handle: u64, stream: u64, flags: u32) => locked record_with_flags {
         11010: cuEventRecordWithFlags, 11010 twin: cuEventRecordWithFlags_ptsz,
     }

@@ -94,18 +94,40 @@ macro_rules! fills {
             linear(driver, address, Pattern { value: value.into(), width: $bytes }, count)
         }
 
-        fn $one_async(driver: &mut Driver, address: u64, value: $type, count: usize, stream: u64) -> Outcome {
+        fn $one_async(
+            driver: &mut Driver,
+            address: u64,
+            value: $type,
+            count: usize,
+            stream: u64,
+        ) -> Outcome {
             match driver.runs_now(stream, NodeKind::Fill)? {
                 true => $one(driver, address, value, count),
                 false => Ok(()),
             }
         }
 
-        fn $two(driver: &mut Driver, address: u64, pitch: usize, value: $type, width: usize, height: usize) -> Outcome {
-            rows(driver, address, pitch, Pattern { value: value.into(), width: $bytes }, width, height)
+        fn $two(
+            driver: &mut Driver,
+            address: u64,
+            pitch: usize,
+            value: $type,
+            width: usize,
+            height: usize,
+        ) -> Outcome {
+            let pattern = Pattern { value: value.into(), width: $bytes };
+            rows(driver, address, pitch, pattern, width, height)
         }
 
-        fn $two_async(driver: &mut Driver, address: u64, pitch: usize, value: $type, width: usize, height: usize, stream: u64) -> Outcome {
+        fn $two_async(
+            driver: &mut Driver,
+            address: u64,
+            pitch: usize,
+            value: $type,
+            width: usize,
+            height: usize,
+            stream: u64,
+        ) -> Outcome {
             match driver.runs_now(stream, NodeKind::Fill)? {
                 true => $two(driver, address, pitch, value, width, height),
                 false => Ok(()),
@@ -140,22 +162,34 @@ pub static EXPORTS: &[Export] = exports! {
     cuMemsetD32Async(address: u64, value: u32, count: usize, stream: u64) => locked d32_async {
         3020: cuMemsetD32Async, 7000 twin: cuMemsetD32Async_ptsz,
     }
-    cuMemsetD2D8(address: u64, pitch: usize, value: u8, width: usize, height: usize) => locked d2d8 {
+    cuMemsetD2D8(
+        address: u64, pitch: usize, value: u8, width: usize, height: usize,
+    ) => locked d2d8 {
         3020: cuMemsetD2D8_v2, 7000 twin: cuMemsetD2D8_v2_ptds,
     }
-    cuMemsetD2D16(address: u64, pitch: usize, value: u16, width: usize, height: usize) => locked d2d16 {
+    cuMemsetD2D16(
+        address: u64, pitch: usize, value: u16, width: usize, height: usize,
+    ) => locked d2d16 {
         3020: cuMemsetD2D16_v2, 7000 twin: cuMemsetD2D16_v2_ptds,
     }
-    cuMemsetD2D32(address: u64, pitch: usize, value: u32, width: usize, height: usize) => locked d2d32 {
+    cuMemsetD2D32(
+        address: u64, pitch: usize, value: u32, width: usize, height: usize,
+    ) => locked d2d32 {
         3020: cuMemsetD2D32_v2, 7000 twin: cuMemsetD2D32_v2_ptds,
     }
-    cuMemsetD2D8Async(address: u64, pitch: usize, value: u8, width: usize, height: usize, stream: u64) => locked d2d8_async {
+    cuMemsetD2D8Async(
+        address: u64, pitch: usize, value: u8, width: usize, height: usize, stream: u64,
+    ) => locked d2d8_async {
         3020: cuMemsetD2D8Async, 7000 twin: cuMemsetD2D8Async_ptsz,
     }
-    cuMemsetD2D16Async(address: u64, pitch: usize, value: u16, width: usize, height: usize, stream: u64) => locked d2d16_async {
+    cuMemsetD2D16Async(
+        address: u64, pitch: usize, value: u16, width: usize, height: usize, stream: u64,
+    ) => locked d2d16_async {
         3020: cuMemsetD2D16Async, 7000 twin: cuMemsetD2D16Async_ptsz,
     }
-    cuMemsetD2D32Async(address: u64, pitch: usize, value: u32, width: usize, height: usize, stream: u64) => locked d2d32_async {
+    cuMemsetD2D32Async(
+        address: u64, pitch: usize, value: u32, width: usize, height: usize, stream: u64,
+    ) => locked d2d32_async {
         3020: cuMemsetD2D32Async, 7000 twin: cuMemsetD2D32Async_ptsz,
     }
 };

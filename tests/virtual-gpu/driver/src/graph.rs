@@ -215,19 +215,39 @@ fn dot_print(driver: &mut Driver, graph: u64, path: Text, _flags: u32) -> Outcom
 /// The functions that add one kind of node; their parameters are not looked at.
 macro_rules! adders {
     ($($name:ident: $kind:ident)*) => {$(
-        fn $name(driver: &mut Driver, out: Out<u64>, graph: u64, after: In<u64>, count: usize) -> Outcome {
+        fn $name(
+            driver: &mut Driver,
+            out: Out<u64>,
+            graph: u64,
+            after: In<u64>,
+            count: usize,
+        ) -> Outcome {
             let node = driver.add_node(graph, NodeKind::$kind, after.list(count)?)?;
             out.set(node)
         }
     )*};
 }
 
-adders! { add_empty: Empty add_kernel: Kernel add_host: Host add_child: Child add_copy: Copy add_fill: Fill }
+adders! {
+    add_empty: Empty
+    add_kernel: Kernel
+    add_host: Host
+    add_child: Child
+    add_copy: Copy
+    add_fill: Fill
+}
 
 /// The same with arguments that the node would have, which nobody reads.
 macro_rules! ignoring {
     ($($name:ident => $plain:ident($($extra:ident: $type:ty),+);)*) => {$(
-        fn $name(driver: &mut Driver, out: Out<u64>, graph: u64, after: In<u64>, count: usize, $($extra: $type),+) -> Outcome {
+        fn $name(
+            driver: &mut Driver,
+            out: Out<u64>,
+            graph: u64,
+            after: In<u64>,
+            count: usize,
+            $($extra: $type),+
+        ) -> Outcome {
             let _ = ($($extra,)+);
             $plain(driver, out, graph, after, count)
         }
@@ -247,39 +267,71 @@ pub static EXPORTS: &[Export] = exports! {
     cuGraphCreate(out: Out<u64>, flags: u32) => locked create { 10000: cuGraphCreate }
     cuGraphDestroy(graph: u64) => locked destroy { 10000: cuGraphDestroy }
     cuGraphClone(out: Out<u64>, original: u64) => locked clone { 10000: cuGraphClone }
-    cuGraphInstantiate(out: Out<u64>, graph: u64, error: u64, log: u64, size: usize) => locked instantiate_v1 {
+    cuGraphInstantiate(
+        out: Out<u64>, graph: u64, error: u64, log: u64, size: usize,
+    ) => locked instantiate_v1 {
         10000: cuGraphInstantiate, 11000: cuGraphInstantiate_v2,
     }
     cuGraphInstantiateWithFlags(out: Out<u64>, graph: u64, flags: u64) => locked make_executable {
         11040: cuGraphInstantiateWithFlags,
     }
-    cuGraphInstantiateWithParams(out: Out<u64>, graph: u64, params: Out<Params>) => locked instantiate_with {
+    cuGraphInstantiateWithParams(
+        out: Out<u64>, graph: u64, params: Out<Params>,
+    ) => locked instantiate_with {
         12000: cuGraphInstantiateWithParams, 12000 twin: cuGraphInstantiateWithParams_ptsz,
     }
-    cuGraphLaunch(handle: u64, stream: u64) => locked launch { 10000: cuGraphLaunch, 10000 twin: cuGraphLaunch_ptsz }
-    cuGraphUpload(handle: u64, stream: u64) => locked launch { 11010: cuGraphUpload, 11010 twin: cuGraphUpload_ptsz }
+    cuGraphLaunch(handle: u64, stream: u64) => locked launch {
+        10000: cuGraphLaunch, 10000 twin: cuGraphLaunch_ptsz,
+    }
+    cuGraphUpload(handle: u64, stream: u64) => locked launch {
+        11010: cuGraphUpload, 11010 twin: cuGraphUpload_ptsz,
+    }
     cuGraphExecDestroy(handle: u64) => locked executable_destroy { 10000: cuGraphExecDestroy }
-    cuGraphExecGetFlags(handle: u64, out: Out<u64>) => locked executable_flags { 12000: cuGraphExecGetFlags }
-    cuGraphExecUpdate(handle: u64, graph: u64, error: Out<u64>, result: Out<i32>) => locked update_v1 { 10020: cuGraphExecUpdate }
-    cuGraphExecUpdate(handle: u64, graph: u64, info: Out<[u64; 3]>) => locked update { 12000: cuGraphExecUpdate_v2 }
+    cuGraphExecGetFlags(handle: u64, out: Out<u64>) => locked executable_flags {
+        12000: cuGraphExecGetFlags,
+    }
+    cuGraphExecUpdate(
+        handle: u64, graph: u64, error: Out<u64>, result: Out<i32>,
+    ) => locked update_v1 {
+        10020: cuGraphExecUpdate,
+    }
+    cuGraphExecUpdate(handle: u64, graph: u64, info: Out<[u64; 3]>) => locked update {
+        12000: cuGraphExecUpdate_v2,
+    }
     cuGraphExecKernelNodeSetParams(handle: u64, node: u64, params: u64) => locked set_node {
         10010: cuGraphExecKernelNodeSetParams, 12000: cuGraphExecKernelNodeSetParams_v2,
     }
-    cuGraphDebugDotPrint(graph: u64, path: Text, flags: u32) => locked dot_print { 11030: cuGraphDebugDotPrint }
-    cuGraphAddEmptyNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize) => locked add_empty { 10000: cuGraphAddEmptyNode }
-    cuGraphAddKernelNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64) => locked add_kernel_with {
+    cuGraphDebugDotPrint(graph: u64, path: Text, flags: u32) => locked dot_print {
+        11030: cuGraphDebugDotPrint,
+    }
+    cuGraphAddEmptyNode(
+        out: Out<u64>, graph: u64, after: In<u64>, count: usize,
+    ) => locked add_empty {
+        10000: cuGraphAddEmptyNode,
+    }
+    cuGraphAddKernelNode(
+        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64,
+    ) => locked add_kernel_with {
         10000: cuGraphAddKernelNode, 12000: cuGraphAddKernelNode_v2,
     }
-    cuGraphAddHostNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64) => locked add_host_with {
+    cuGraphAddHostNode(
+        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64,
+    ) => locked add_host_with {
         10000: cuGraphAddHostNode,
     }
-    cuGraphAddChildGraphNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, child: u64) => locked add_child_with {
+    cuGraphAddChildGraphNode(
+        out: Out<u64>, graph: u64, after: In<u64>, count: usize, child: u64,
+    ) => locked add_child_with {
         10000: cuGraphAddChildGraphNode,
     }
-    cuGraphAddMemcpyNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64) => locked add_copy_with {
+    cuGraphAddMemcpyNode(
+        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64,
+    ) => locked add_copy_with {
         10000: cuGraphAddMemcpyNode,
     }
-    cuGraphAddMemsetNode(out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64) => locked add_fill_with {
+    cuGraphAddMemsetNode(
+        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64,
+    ) => locked add_fill_with {
         10000: cuGraphAddMemsetNode,
     }
 };

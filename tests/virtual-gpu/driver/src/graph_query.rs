@@ -124,24 +124,40 @@ fn memory_trim(driver: &mut Driver, device: i32) -> Outcome {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuGraphGetNodes(graph: u64, out: Out<u64>, count: Out<usize>) => locked nodes { 10000: cuGraphGetNodes }
-    cuGraphGetRootNodes(graph: u64, out: Out<u64>, count: Out<usize>) => locked roots { 10000: cuGraphGetRootNodes }
-    cuGraphGetEdges(graph: u64, from: Out<u64>, to: Out<u64>, count: Out<usize>) => locked edges { 10000: cuGraphGetEdges }
-    cuGraphGetEdges(graph: u64, from: Out<u64>, to: Out<u64>, data: u64, count: Out<usize>) => locked edges_v2 {
+    cuGraphGetNodes(graph: u64, out: Out<u64>, count: Out<usize>) => locked nodes {
+        10000: cuGraphGetNodes,
+    }
+    cuGraphGetRootNodes(graph: u64, out: Out<u64>, count: Out<usize>) => locked roots {
+        10000: cuGraphGetRootNodes,
+    }
+    cuGraphGetEdges(graph: u64, from: Out<u64>, to: Out<u64>, count: Out<usize>) => locked edges {
+        10000: cuGraphGetEdges,
+    }
+    cuGraphGetEdges(
+        graph: u64, from: Out<u64>, to: Out<u64>, data: u64, count: Out<usize>,
+    ) => locked edges_v2 {
         12030: cuGraphGetEdges_v2,
     }
     cuGraphNodeGetType(handle: u64, out: Out<i32>) => locked node_type { 10000: cuGraphNodeGetType }
-    cuGraphNodeGetDependencies(handle: u64, out: Out<u64>, count: Out<usize>) => locked dependencies {
+    cuGraphNodeGetDependencies(
+        handle: u64, out: Out<u64>, count: Out<usize>,
+    ) => locked dependencies {
         10000: cuGraphNodeGetDependencies,
     }
-    cuGraphNodeGetDependencies(handle: u64, out: Out<u64>, data: u64, count: Out<usize>) => locked dependencies_v2 {
+    cuGraphNodeGetDependencies(
+        handle: u64, out: Out<u64>, data: u64, count: Out<usize>,
+    ) => locked dependencies_v2 {
         12030: cuGraphNodeGetDependencies_v2,
     }
-    cuGraphNodeGetContainingGraph(handle: u64, out: Out<u64>) => locked containing_graph { 13010: cuGraphNodeGetContainingGraph }
+    cuGraphNodeGetContainingGraph(handle: u64, out: Out<u64>) => locked containing_graph {
+        13010: cuGraphNodeGetContainingGraph,
+    }
     cuDeviceGetGraphMemAttribute(device: i32, kind: i32, out: Out<u64>) => locked memory_attribute {
         11040: cuDeviceGetGraphMemAttribute,
     }
-    cuDeviceSetGraphMemAttribute(device: i32, kind: i32, value: u64) => locked set_memory_attribute {
+    cuDeviceSetGraphMemAttribute(
+        device: i32, kind: i32, value: u64,
+    ) => locked set_memory_attribute {
         11040: cuDeviceSetGraphMemAttribute,
     }
     cuDeviceGraphMemTrim(device: i32) => locked memory_trim { 11040: cuDeviceGraphMemTrim }

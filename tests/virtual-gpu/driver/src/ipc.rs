@@ -154,13 +154,19 @@ struct EventHandle {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuIpcGetMemHandle(out: Out<Handle>, address: u64) => locked get_handle { 4010: cuIpcGetMemHandle }
+    cuIpcGetMemHandle(out: Out<Handle>, address: u64) => locked get_handle {
+        4010: cuIpcGetMemHandle,
+    }
     cuIpcOpenMemHandle(out: Out<u64>, handle: Handle, flags: u32) => locked open_handle {
         4010: cuIpcOpenMemHandle, 11000: cuIpcOpenMemHandle_v2,
     }
     cuIpcCloseMemHandle(address: u64) => locked close_handle { 4010: cuIpcCloseMemHandle }
-    cuIpcGetEventHandle(out: Out<[u64; 8]>, event: u64) => locked get_event_handle { 4010: cuIpcGetEventHandle }
-    cuIpcOpenEventHandle(out: Out<u64>, handle: EventHandle) => locked open_event_handle { 4010: cuIpcOpenEventHandle }
+    cuIpcGetEventHandle(out: Out<[u64; 8]>, event: u64) => locked get_event_handle {
+        4010: cuIpcGetEventHandle,
+    }
+    cuIpcOpenEventHandle(out: Out<u64>, handle: EventHandle) => locked open_event_handle {
+        4010: cuIpcOpenEventHandle,
+    }
 };
 
 const _: () = assert!(size_of::<Handle>() == 64);

@@ -165,41 +165,73 @@ fn replace_address(_map: u64, _address: u64) -> Outcome {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuLaunchKernel(function: u64, gx: u32, gy: u32, gz: u32, bx: u32, by: u32, bz: u32, shared: u32, stream: u64, params: u64, extra: u64) => locked launch {
+    cuLaunchKernel(
+        function: u64, gx: u32, gy: u32, gz: u32, bx: u32, by: u32, bz: u32, shared: u32,
+        stream: u64, params: u64, extra: u64,
+    ) => locked launch {
         4000: cuLaunchKernel, 7000 twin: cuLaunchKernel_ptsz,
     }
-    cuLaunchCooperativeKernel(function: u64, gx: u32, gy: u32, gz: u32, bx: u32, by: u32, bz: u32, shared: u32, stream: u64, params: u64) => locked launch_cooperative {
+    cuLaunchCooperativeKernel(
+        function: u64, gx: u32, gy: u32, gz: u32, bx: u32, by: u32, bz: u32, shared: u32,
+        stream: u64, params: u64,
+    ) => locked launch_cooperative {
         9000: cuLaunchCooperativeKernel, 9000 twin: cuLaunchCooperativeKernel_ptsz,
     }
-    cuLaunchKernelEx(config: In<Config>, function: u64, params: u64, extra: u64) => locked launch_ex {
+    cuLaunchKernelEx(
+        config: In<Config>, function: u64, params: u64, extra: u64,
+    ) => locked launch_ex {
         11060: cuLaunchKernelEx, 11060 twin: cuLaunchKernelEx_ptsz,
     }
-    cuOccupancyMaxActiveBlocksPerMultiprocessor(out: Out<i32>, function: u64, block: i32, shared: usize) => locked max_active_blocks {
+    cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        out: Out<i32>, function: u64, block: i32, shared: usize,
+    ) => locked max_active_blocks {
         6050: cuOccupancyMaxActiveBlocksPerMultiprocessor,
     }
-    cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(out: Out<i32>, function: u64, block: i32, shared: usize, flags: u32) => locked max_active_blocks_with_flags {
+    cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
+        out: Out<i32>, function: u64, block: i32, shared: usize, flags: u32,
+    ) => locked max_active_blocks_with_flags {
         7000: cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags,
     }
-    cuOccupancyMaxPotentialBlockSize(grid: Out<i32>, block: Out<i32>, function: u64, shared_for: u64, shared: usize, limit: i32) => locked best_block {
+    cuOccupancyMaxPotentialBlockSize(
+        grid: Out<i32>, block: Out<i32>, function: u64, shared_for: u64, shared: usize, limit: i32,
+    ) => locked best_block {
         6050: cuOccupancyMaxPotentialBlockSize,
     }
-    cuOccupancyMaxPotentialBlockSizeWithFlags(grid: Out<i32>, block: Out<i32>, function: u64, shared_for: u64, shared: usize, limit: i32, flags: u32) => locked best_block_with_flags {
+    cuOccupancyMaxPotentialBlockSizeWithFlags(
+        grid: Out<i32>, block: Out<i32>, function: u64, shared_for: u64, shared: usize, limit: i32,
+        flags: u32,
+    ) => locked best_block_with_flags {
         7000: cuOccupancyMaxPotentialBlockSizeWithFlags,
     }
-    cuOccupancyAvailableDynamicSMemPerBlock(out: Out<usize>, function: u64, blocks: i32, block: i32) => locked available_shared {
+    cuOccupancyAvailableDynamicSMemPerBlock(
+        out: Out<usize>, function: u64, blocks: i32, block: i32,
+    ) => locked available_shared {
         10020: cuOccupancyAvailableDynamicSMemPerBlock,
     }
-    cuOccupancyMaxPotentialClusterSize(out: Out<i32>, function: u64, config: u64) => locked max_cluster {
+    cuOccupancyMaxPotentialClusterSize(
+        out: Out<i32>, function: u64, config: u64,
+    ) => locked max_cluster {
         11070: cuOccupancyMaxPotentialClusterSize,
     }
-    cuOccupancyMaxActiveClusters(out: Out<i32>, function: u64, config: u64) => locked max_active_clusters {
+    cuOccupancyMaxActiveClusters(
+        out: Out<i32>, function: u64, config: u64,
+    ) => locked max_active_clusters {
         11070: cuOccupancyMaxActiveClusters,
     }
-    cuTensorMapEncodeTiled(map: u64, data_type: i32, rank: u32, address: u64, dims: u64, strides: u64, extent: u64, element_strides: u64, interleave: i32, swizzle: i32, promotion: i32, fill: i32) => free encode_tiled {
+    cuTensorMapEncodeTiled(
+        map: u64, data_type: i32, rank: u32, address: u64, dims: u64, strides: u64, extent: u64,
+        element_strides: u64, interleave: i32, swizzle: i32, promotion: i32, fill: i32,
+    ) => free encode_tiled {
         12000: cuTensorMapEncodeTiled,
     }
-    cuTensorMapEncodeIm2col(map: u64, data_type: i32, rank: u32, address: u64, dims: u64, strides: u64, lower: u64, upper: u64, channels: u32, pixels: u32, element_strides: u64, interleave: i32, swizzle: i32, promotion: i32, fill: i32) => free encode_im2col {
+    cuTensorMapEncodeIm2col(
+        map: u64, data_type: i32, rank: u32, address: u64, dims: u64, strides: u64, lower: u64,
+        upper: u64, channels: u32, pixels: u32, element_strides: u64, interleave: i32,
+        swizzle: i32, promotion: i32, fill: i32,
+    ) => free encode_im2col {
         12000: cuTensorMapEncodeIm2col,
     }
-    cuTensorMapReplaceAddress(map: u64, address: u64) => free replace_address { 12000: cuTensorMapReplaceAddress }
+    cuTensorMapReplaceAddress(map: u64, address: u64) => free replace_address {
+        12000: cuTensorMapReplaceAddress,
+    }
 };

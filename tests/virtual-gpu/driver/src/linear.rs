@@ -117,10 +117,14 @@ fn address_range(driver: &mut Driver, base: Out<u64>, size: Out<usize>, address:
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
     cuMemAlloc(out: Out<u64>, bytes: usize) => locked alloc { 3020: cuMemAlloc_v2 }
-    cuMemAllocPitch(out: Out<u64>, pitch: Out<usize>, width: usize, height: usize, element: u32) => locked alloc_pitch {
+    cuMemAllocPitch(
+        out: Out<u64>, pitch: Out<usize>, width: usize, height: usize, element: u32,
+    ) => locked alloc_pitch {
         3020: cuMemAllocPitch_v2,
     }
-    cuMemAllocManaged(out: Out<u64>, bytes: usize, flags: u32) => locked alloc_managed { 6000: cuMemAllocManaged }
+    cuMemAllocManaged(out: Out<u64>, bytes: usize, flags: u32) => locked alloc_managed {
+        6000: cuMemAllocManaged,
+    }
     cuMemFree(address: u64) => locked free { 3020: cuMemFree_v2 }
     cuMemGetInfo(free: Out<usize>, total: Out<usize>) => locked get_info { 3020: cuMemGetInfo_v2 }
     cuMemGetAddressRange(base: Out<u64>, size: Out<usize>, address: u64) => locked address_range {

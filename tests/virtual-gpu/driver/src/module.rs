@@ -3,7 +3,7 @@
 //! A library is its module, and a kernel its function, under the same handle.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CString, c_char};
 
 use crate::driver::Driver;
 use crate::error::{Code, Outcome};
@@ -152,7 +152,7 @@ fn function_count(driver: &mut Driver, out: Out<u32>, handle: u64) -> Outcome {
     out.set(module(driver, handle)?.functions.len() as u32)
 }
 
-fn function_name(driver: &mut Driver, out: Out<*const i8>, handle: u64) -> Outcome {
+fn function_name(driver: &mut Driver, out: Out<*const c_char>, handle: u64) -> Outcome {
     out.set(function(driver, handle)?.name.as_ptr())
 }
 
@@ -226,40 +226,98 @@ fn loading_mode(_: &mut Driver, out: Out<i32>) -> Outcome {
 pub static EXPORTS: &[Export] = exports! {
     cuModuleLoad(out: Out<u64>, path: u64) => locked load { 2000: cuModuleLoad }
     cuModuleLoadData(out: Out<u64>, image: u64) => locked load { 2000: cuModuleLoadData }
-    cuModuleLoadDataEx(out: Out<u64>, image: u64, count: u32, options: u64, values: u64) => locked load_ex {
+    cuModuleLoadDataEx(
+        out: Out<u64>, image: u64, count: u32, options: u64, values: u64,
+    ) => locked load_ex {
         2010: cuModuleLoadDataEx,
     }
     cuModuleLoadFatBinary(out: Out<u64>, image: u64) => locked load { 2000: cuModuleLoadFatBinary }
     cuModuleUnload(handle: u64) => locked unload { 2000: cuModuleUnload }
-    cuModuleGetFunction(out: Out<u64>, owner: u64, name: Text) => locked get_function { 2000: cuModuleGetFunction }
-    cuModuleGetGlobal(out: Out<u64>, size: Out<usize>, owner: u64, name: Text) => locked get_global { 3020: cuModuleGetGlobal_v2 }
-    cuModuleGetFunctionCount(out: Out<u32>, handle: u64) => locked function_count { 12040: cuModuleGetFunctionCount }
+    cuModuleGetFunction(out: Out<u64>, owner: u64, name: Text) => locked get_function {
+        2000: cuModuleGetFunction,
+    }
+    cuModuleGetGlobal(
+        out: Out<u64>, size: Out<usize>, owner: u64, name: Text,
+    ) => locked get_global {
+        3020: cuModuleGetGlobal_v2,
+    }
+    cuModuleGetFunctionCount(out: Out<u32>, handle: u64) => locked function_count {
+        12040: cuModuleGetFunctionCount,
+    }
     cuModuleGetLoadingMode(out: Out<i32>) => locked loading_mode { 11070: cuModuleGetLoadingMode }
-    cuLibraryLoadData(out: Out<u64>, code: u64, options: u64, values: u64, count: u32, library_options: u64, library_values: u64, library_count: u32) => locked load_library {
+    cuLibraryLoadData(
+        out: Out<u64>, code: u64, options: u64, values: u64, count: u32, library_options: u64,
+        library_values: u64, library_count: u32,
+    ) => locked load_library {
         12000: cuLibraryLoadData,
     }
-    cuLibraryLoadFromFile(out: Out<u64>, path: u64, options: u64, values: u64, count: u32, library_options: u64, library_values: u64, library_count: u32) => locked load_library {
+    cuLibraryLoadFromFile(
+        out: Out<u64>, path: u64, options: u64, values: u64, count: u32, library_options: u64,
+        library_values: u64, library_count: u32,
+    ) => locked load_library {
         12000: cuLibraryLoadFromFile,
     }
     cuLibraryUnload(handle: u64) => locked unload { 12000: cuLibraryUnload }
-    cuLibraryGetModule(out: Out<u64>, handle: u64) => locked same_handle { 12000: cuLibraryGetModule }
-    cuLibraryGetKernel(out: Out<u64>, owner: u64, name: Text) => locked get_function { 12000: cuLibraryGetKernel }
-    cuLibraryGetKernelCount(out: Out<u32>, handle: u64) => locked function_count { 12040: cuLibraryGetKernelCount }
-    cuLibraryGetGlobal(out: Out<u64>, size: Out<usize>, owner: u64, name: Text) => locked library_global { 12000: cuLibraryGetGlobal }
-    cuKernelGetFunction(out: Out<u64>, handle: u64) => locked same_handle { 12000: cuKernelGetFunction }
-    cuKernelGetLibrary(out: Out<u64>, handle: u64) => locked function_module { 12050: cuKernelGetLibrary }
-    cuKernelGetName(out: Out<*const i8>, handle: u64) => locked function_name { 12030: cuKernelGetName }
-    cuKernelGetAttribute(out: Out<i32>, kind: i32, handle: u64, device: i32) => locked kernel_attribute { 12000: cuKernelGetAttribute }
-    cuKernelSetAttribute(kind: i32, value: i32, handle: u64, device: i32) => locked set_kernel_attribute { 12000: cuKernelSetAttribute }
-    cuKernelSetCacheConfig(handle: u64, config: i32, device: i32) => locked set_kernel_config { 12000: cuKernelSetCacheConfig }
-    cuKernelGetParamInfo(handle: u64, index: usize, offset: Out<usize>, size: Out<usize>) => locked param_info { 12040: cuKernelGetParamInfo }
+    cuLibraryGetModule(out: Out<u64>, handle: u64) => locked same_handle {
+        12000: cuLibraryGetModule,
+    }
+    cuLibraryGetKernel(out: Out<u64>, owner: u64, name: Text) => locked get_function {
+        12000: cuLibraryGetKernel,
+    }
+    cuLibraryGetKernelCount(out: Out<u32>, handle: u64) => locked function_count {
+        12040: cuLibraryGetKernelCount,
+    }
+    cuLibraryGetGlobal(
+        out: Out<u64>, size: Out<usize>, owner: u64, name: Text,
+    ) => locked library_global {
+        12000: cuLibraryGetGlobal,
+    }
+    cuKernelGetFunction(out: Out<u64>, handle: u64) => locked same_handle {
+        12000: cuKernelGetFunction,
+    }
+    cuKernelGetLibrary(out: Out<u64>, handle: u64) => locked function_module {
+        12050: cuKernelGetLibrary,
+    }
+    cuKernelGetName(out: Out<*const c_char>, handle: u64) => locked function_name {
+        12030: cuKernelGetName,
+    }
+    cuKernelGetAttribute(
+        out: Out<i32>, kind: i32, handle: u64, device: i32,
+    ) => locked kernel_attribute {
+        12000: cuKernelGetAttribute,
+    }
+    cuKernelSetAttribute(
+        kind: i32, value: i32, handle: u64, device: i32,
+    ) => locked set_kernel_attribute {
+        12000: cuKernelSetAttribute,
+    }
+    cuKernelSetCacheConfig(handle: u64, config: i32, device: i32) => locked set_kernel_config {
+        12000: cuKernelSetCacheConfig,
+    }
+    cuKernelGetParamInfo(
+        handle: u64, index: usize, offset: Out<usize>, size: Out<usize>,
+    ) => locked param_info {
+        12040: cuKernelGetParamInfo,
+    }
     cuFuncGetModule(out: Out<u64>, handle: u64) => locked function_module { 11000: cuFuncGetModule }
-    cuFuncGetName(out: Out<*const i8>, handle: u64) => locked function_name { 12030: cuFuncGetName }
-    cuFuncGetAttribute(out: Out<i32>, kind: i32, handle: u64) => locked get_attribute { 2020: cuFuncGetAttribute }
-    cuFuncSetAttribute(handle: u64, kind: i32, value: i32) => locked set_attribute { 9000: cuFuncSetAttribute }
-    cuFuncSetCacheConfig(handle: u64, config: i32) => locked set_config { 3000: cuFuncSetCacheConfig }
-    cuFuncSetSharedMemConfig(handle: u64, config: i32) => locked set_config { 4020: cuFuncSetSharedMemConfig }
-    cuFuncGetParamInfo(handle: u64, index: usize, offset: Out<usize>, size: Out<usize>) => locked param_info { 12040: cuFuncGetParamInfo }
+    cuFuncGetName(out: Out<*const c_char>, handle: u64) => locked function_name { 12030: cuFuncGetName }
+    cuFuncGetAttribute(out: Out<i32>, kind: i32, handle: u64) => locked get_attribute {
+        2020: cuFuncGetAttribute,
+    }
+    cuFuncSetAttribute(handle: u64, kind: i32, value: i32) => locked set_attribute {
+        9000: cuFuncSetAttribute,
+    }
+    cuFuncSetCacheConfig(handle: u64, config: i32) => locked set_config {
+        3000: cuFuncSetCacheConfig,
+    }
+    cuFuncSetSharedMemConfig(handle: u64, config: i32) => locked set_config {
+        4020: cuFuncSetSharedMemConfig,
+    }
+    cuFuncGetParamInfo(
+        handle: u64, index: usize, offset: Out<usize>, size: Out<usize>,
+    ) => locked param_info {
+        12040: cuFuncGetParamInfo,
+    }
     cuFuncIsLoaded(out: Out<i32>, handle: u64) => locked loading_state { 12040: cuFuncIsLoaded }
     cuFuncLoad(handle: u64) => locked load_function { 12040: cuFuncLoad }
 };

@@ -150,17 +150,29 @@ fn prefetch_v2(
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuPointerGetAttribute(out: Out<u64>, kind: i32, address: u64) => locked get { 4000: cuPointerGetAttribute }
-    cuPointerGetAttributes(count: u32, kinds: In<i32>, outs: In<Out<u64>>, address: u64) => locked get_many {
+    cuPointerGetAttribute(out: Out<u64>, kind: i32, address: u64) => locked get {
+        4000: cuPointerGetAttribute,
+    }
+    cuPointerGetAttributes(
+        count: u32, kinds: In<i32>, outs: In<Out<u64>>, address: u64,
+    ) => locked get_many {
         7000: cuPointerGetAttributes,
     }
-    cuPointerSetAttribute(value: u64, kind: i32, address: u64) => locked set { 6000: cuPointerSetAttribute }
-    cuMemAdvise(address: u64, bytes: usize, advice: i32, device: i32) => locked advise { 8000: cuMemAdvise }
-    cuMemAdvise(address: u64, bytes: usize, advice: i32, place: u64) => locked advise_v2 { 12020: cuMemAdvise_v2 }
+    cuPointerSetAttribute(value: u64, kind: i32, address: u64) => locked set {
+        6000: cuPointerSetAttribute,
+    }
+    cuMemAdvise(address: u64, bytes: usize, advice: i32, device: i32) => locked advise {
+        8000: cuMemAdvise,
+    }
+    cuMemAdvise(address: u64, bytes: usize, advice: i32, place: u64) => locked advise_v2 {
+        12020: cuMemAdvise_v2,
+    }
     cuMemPrefetchAsync(address: u64, bytes: usize, device: i32, stream: u64) => locked prefetch {
         8000: cuMemPrefetchAsync, 8000 twin: cuMemPrefetchAsync_ptsz,
     }
-    cuMemPrefetchAsync(address: u64, bytes: usize, place: u64, flags: u32, stream: u64) => locked prefetch_v2 {
+    cuMemPrefetchAsync(
+        address: u64, bytes: usize, place: u64, flags: u32, stream: u64,
+    ) => locked prefetch_v2 {
         12020: cuMemPrefetchAsync_v2, 12020 twin: cuMemPrefetchAsync_v2_ptsz,
     }
 };

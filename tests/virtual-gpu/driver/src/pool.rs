@@ -268,7 +268,9 @@ pub static EXPORTS: &[Export] = exports! {
     cuMemAllocAsync(out: Out<u64>, bytes: usize, stream: u64) => locked alloc {
         11020: cuMemAllocAsync, 11020 twin: cuMemAllocAsync_ptsz,
     }
-    cuMemAllocFromPoolAsync(out: Out<u64>, bytes: usize, pool: u64, stream: u64) => locked alloc_from {
+    cuMemAllocFromPoolAsync(
+        out: Out<u64>, bytes: usize, pool: u64, stream: u64,
+    ) => locked alloc_from {
         11020: cuMemAllocFromPoolAsync, 11020 twin: cuMemAllocFromPoolAsync_ptsz,
     }
     cuMemFreeAsync(address: u64, stream: u64) => locked free {

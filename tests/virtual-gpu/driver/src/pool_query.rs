@@ -137,14 +137,36 @@ fn set_current_pool_of(
 pub static EXPORTS: &[Export] = exports! {
     cuMemPoolCreate(out: Out<u64>, props: In<Props>) => locked create { 11020: cuMemPoolCreate }
     cuMemPoolDestroy(handle: u64) => locked destroy { 11020: cuMemPoolDestroy }
-    cuMemPoolGetAttribute(handle: u64, kind: i32, out: Out<u64>) => locked get_attribute { 11020: cuMemPoolGetAttribute }
-    cuMemPoolSetAttribute(handle: u64, kind: i32, value: In<u64>) => locked set_attribute { 11020: cuMemPoolSetAttribute }
-    cuMemPoolSetAccess(handle: u64, list: In<AccessDesc>, count: usize) => locked set_access { 11020: cuMemPoolSetAccess }
-    cuMemPoolGetAccess(out: Out<i32>, handle: u64, place: In<Location>) => locked get_access { 11020: cuMemPoolGetAccess }
-    cuDeviceGetDefaultMemPool(out: Out<u64>, device: i32) => locked default_pool { 11020: cuDeviceGetDefaultMemPool }
-    cuDeviceGetMemPool(out: Out<u64>, device: i32) => locked current_pool { 11020: cuDeviceGetMemPool }
-    cuDeviceSetMemPool(device: i32, handle: u64) => locked set_current_pool { 11020: cuDeviceSetMemPool }
-    cuMemGetDefaultMemPool(out: Out<u64>, place: In<Location>, kind: i32) => locked default_pool_of { 13000: cuMemGetDefaultMemPool }
-    cuMemGetMemPool(out: Out<u64>, place: In<Location>, kind: i32) => locked current_pool_of { 13000: cuMemGetMemPool }
-    cuMemSetMemPool(place: In<Location>, kind: i32, handle: u64) => locked set_current_pool_of { 13000: cuMemSetMemPool }
+    cuMemPoolGetAttribute(handle: u64, kind: i32, out: Out<u64>) => locked get_attribute {
+        11020: cuMemPoolGetAttribute,
+    }
+    cuMemPoolSetAttribute(handle: u64, kind: i32, value: In<u64>) => locked set_attribute {
+        11020: cuMemPoolSetAttribute,
+    }
+    cuMemPoolSetAccess(handle: u64, list: In<AccessDesc>, count: usize) => locked set_access {
+        11020: cuMemPoolSetAccess,
+    }
+    cuMemPoolGetAccess(out: Out<i32>, handle: u64, place: In<Location>) => locked get_access {
+        11020: cuMemPoolGetAccess,
+    }
+    cuDeviceGetDefaultMemPool(out: Out<u64>, device: i32) => locked default_pool {
+        11020: cuDeviceGetDefaultMemPool,
+    }
+    cuDeviceGetMemPool(out: Out<u64>, device: i32) => locked current_pool {
+        11020: cuDeviceGetMemPool,
+    }
+    cuDeviceSetMemPool(device: i32, handle: u64) => locked set_current_pool {
+        11020: cuDeviceSetMemPool,
+    }
+    cuMemGetDefaultMemPool(
+        out: Out<u64>, place: In<Location>, kind: i32,
+    ) => locked default_pool_of {
+        13000: cuMemGetDefaultMemPool,
+    }
+    cuMemGetMemPool(out: Out<u64>, place: In<Location>, kind: i32) => locked current_pool_of {
+        13000: cuMemGetMemPool,
+    }
+    cuMemSetMemPool(place: In<Location>, kind: i32, handle: u64) => locked set_current_pool_of {
+        13000: cuMemSetMemPool,
+    }
 };

@@ -105,10 +105,14 @@ fn get_proc_address_v2(
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuGetProcAddress(name: Text, out: Out<Address>, version: i32, flags: u64) => free get_proc_address {
+    cuGetProcAddress(
+        name: Text, out: Out<Address>, version: i32, flags: u64,
+    ) => free get_proc_address {
         11030: cuGetProcAddress,
     }
-    cuGetProcAddress(name: Text, out: Out<Address>, version: i32, flags: u64, found: Option<&mut i32>) => free get_proc_address_v2 {
+    cuGetProcAddress(
+        name: Text, out: Out<Address>, version: i32, flags: u64, found: Option<&mut i32>,
+    ) => free get_proc_address_v2 {
         12000: cuGetProcAddress_v2,
     }
 };

@@ -198,12 +198,20 @@ fn write_value(driver: &mut Driver, stream: u64, address: u64, bytes: &[u8]) -> 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
     cuStreamCreate(out: Out<u64>, flags: u32) => locked create { 2000: cuStreamCreate }
-    cuStreamCreateWithPriority(out: Out<u64>, flags: u32, priority: i32) => locked create_with_priority {
+    cuStreamCreateWithPriority(
+        out: Out<u64>, flags: u32, priority: i32,
+    ) => locked create_with_priority {
         5050: cuStreamCreateWithPriority,
     }
-    cuStreamDestroy(stream: u64) => locked destroy { 2000: cuStreamDestroy, 4000: cuStreamDestroy_v2 }
-    cuStreamSynchronize(stream: u64) => locked synchronize { 2000: cuStreamSynchronize, 7000 twin: cuStreamSynchronize_ptsz }
-    cuStreamQuery(stream: u64) => locked query { 2000: cuStreamQuery, 7000 twin: cuStreamQuery_ptsz }
+    cuStreamDestroy(stream: u64) => locked destroy {
+        2000: cuStreamDestroy, 4000: cuStreamDestroy_v2,
+    }
+    cuStreamSynchronize(stream: u64) => locked synchronize {
+        2000: cuStreamSynchronize, 7000 twin: cuStreamSynchronize_ptsz,
+    }
+    cuStreamQuery(stream: u64) => locked query {
+        2000: cuStreamQuery, 7000 twin: cuStreamQuery_ptsz,
+    }
     cuStreamGetPriority(stream: u64, out: Out<i32>) => locked get_priority {
         5050: cuStreamGetPriority, 7000 twin: cuStreamGetPriority_ptsz,
     }
@@ -219,7 +227,9 @@ pub static EXPORTS: &[Export] = exports! {
     cuStreamGetDevice(stream: u64, out: Out<i32>) => locked get_device {
         12080: cuStreamGetDevice, 12080 twin: cuStreamGetDevice_ptsz,
     }
-    cuStreamGetId(stream: u64, out: Out<u64>) => locked get_id { 12000: cuStreamGetId, 12000 twin: cuStreamGetId_ptsz }
+    cuStreamGetId(stream: u64, out: Out<u64>) => locked get_id {
+        12000: cuStreamGetId, 12000 twin: cuStreamGetId_ptsz,
+    }
     cuStreamCopyAttributes(to: u64, from: u64) => locked copy_attributes {
         11000: cuStreamCopyAttributes, 11000 twin: cuStreamCopyAttributes_ptsz,
     }
@@ -232,13 +242,20 @@ pub static EXPORTS: &[Export] = exports! {
     cuStreamAttachMemAsync(stream: u64, address: u64, bytes: usize, flags: u32) => locked attach {
         6000: cuStreamAttachMemAsync, 7000 twin: cuStreamAttachMemAsync_ptsz,
     }
-    cuStreamAddCallback(stream: u64, callback: extern "C" fn(u64, i32, *mut c_void), argument: *mut c_void, flags: u32) => free add_callback {
+    cuStreamAddCallback(
+        stream: u64, callback: extern "C" fn(u64, i32, *mut c_void), argument: *mut c_void,
+        flags: u32,
+    ) => free add_callback {
         5000: cuStreamAddCallback, 7000 twin: cuStreamAddCallback_ptsz,
     }
-    cuLaunchHostFunc(stream: u64, body: extern "C" fn(*mut c_void), argument: *mut c_void) => free launch_host {
+    cuLaunchHostFunc(
+        stream: u64, body: extern "C" fn(*mut c_void), argument: *mut c_void,
+    ) => free launch_host {
         10000: cuLaunchHostFunc, 10000 twin: cuLaunchHostFunc_ptsz,
     }
-    cuLaunchHostFunc(stream: u64, body: extern "C" fn(*mut c_void), argument: *mut c_void, mode: u32) => free launch_host_v2 {
+    cuLaunchHostFunc(
+        stream: u64, body: extern "C" fn(*mut c_void), argument: *mut c_void, mode: u32,
+    ) => free launch_host_v2 {
         13010: cuLaunchHostFunc_v2, 13010 twin: cuLaunchHostFunc_v2_ptsz,
     }
     cuStreamWaitValue32(stream: u64, address: u64, value: u64, flags: u32) => locked wait_value {
@@ -249,11 +266,15 @@ pub static EXPORTS: &[Export] = exports! {
         9000: cuStreamWaitValue64, 9000 twin: cuStreamWaitValue64_ptsz,
         11070: cuStreamWaitValue64_v2, 11070 twin: cuStreamWaitValue64_v2_ptsz,
     }
-    cuStreamWriteValue32(stream: u64, address: u64, value: u32, flags: u32) => locked write_value_32 {
+    cuStreamWriteValue32(
+        stream: u64, address: u64, value: u32, flags: u32,
+    ) => locked write_value_32 {
         8000: cuStreamWriteValue32, 8000 twin: cuStreamWriteValue32_ptsz,
         11070: cuStreamWriteValue32_v2, 11070 twin: cuStreamWriteValue32_v2_ptsz,
     }
-    cuStreamWriteValue64(stream: u64, address: u64, value: u64, flags: u32) => locked write_value_64 {
+    cuStreamWriteValue64(
+        stream: u64, address: u64, value: u64, flags: u32,
+    ) => locked write_value_64 {
         9000: cuStreamWriteValue64, 9000 twin: cuStreamWriteValue64_ptsz,
         11070: cuStreamWriteValue64_v2, 11070 twin: cuStreamWriteValue64_v2_ptsz,
     }

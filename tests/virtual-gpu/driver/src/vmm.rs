@@ -364,19 +364,37 @@ fn retain(driver: &mut Driver, out: Out<u64>, address: u64) -> Outcome {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuMemAddressReserve(out: Out<u64>, size: usize, align: usize, hint: u64, flags: u64) => locked reserve { 10020: cuMemAddressReserve }
+    cuMemAddressReserve(
+        out: Out<u64>, size: usize, align: usize, hint: u64, flags: u64,
+    ) => locked reserve {
+        10020: cuMemAddressReserve,
+    }
     cuMemAddressFree(address: u64, size: usize) => locked address_free { 10020: cuMemAddressFree }
-    cuMemCreate(out: Out<u64>, size: usize, props: In<Props>, flags: u64) => locked create { 10020: cuMemCreate }
+    cuMemCreate(out: Out<u64>, size: usize, props: In<Props>, flags: u64) => locked create {
+        10020: cuMemCreate,
+    }
     cuMemRelease(handle: u64) => locked release { 10020: cuMemRelease }
-    cuMemMap(address: u64, size: usize, offset: usize, handle: u64, flags: u64) => locked map { 10020: cuMemMap }
+    cuMemMap(address: u64, size: usize, offset: usize, handle: u64, flags: u64) => locked map {
+        10020: cuMemMap,
+    }
     cuMemUnmap(address: u64, size: usize) => locked unmap { 10020: cuMemUnmap }
-    cuMemSetAccess(address: u64, size: usize, list: In<AccessDesc>, count: usize) => locked set_access { 10020: cuMemSetAccess }
-    cuMemGetAccess(out: Out<u64>, place: In<Location>, address: u64) => locked get_access { 10020: cuMemGetAccess }
-    cuMemGetAllocationGranularity(out: Out<usize>, props: In<Props>, option: i32) => locked granularity {
+    cuMemSetAccess(
+        address: u64, size: usize, list: In<AccessDesc>, count: usize,
+    ) => locked set_access {
+        10020: cuMemSetAccess,
+    }
+    cuMemGetAccess(out: Out<u64>, place: In<Location>, address: u64) => locked get_access {
+        10020: cuMemGetAccess,
+    }
+    cuMemGetAllocationGranularity(
+        out: Out<usize>, props: In<Props>, option: i32,
+    ) => locked granularity {
         10020: cuMemGetAllocationGranularity,
     }
     cuMemGetAllocationPropertiesFromHandle(out: Out<Props>, handle: u64) => locked properties {
         10020: cuMemGetAllocationPropertiesFromHandle,
     }
-    cuMemRetainAllocationHandle(out: Out<u64>, address: u64) => locked retain { 11000: cuMemRetainAllocationHandle }
+    cuMemRetainAllocationHandle(out: Out<u64>, address: u64) => locked retain {
+        11000: cuMemRetainAllocationHandle,
+    }
 };

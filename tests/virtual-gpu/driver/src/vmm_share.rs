@@ -78,7 +78,9 @@ fn import(driver: &mut Driver, out: Out<u64>, fd: usize, kind: i32) -> Outcome {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
-    cuMemExportToShareableHandle(out: Out<i32>, handle: u64, kind: i32, flags: u64) => locked export {
+    cuMemExportToShareableHandle(
+        out: Out<i32>, handle: u64, kind: i32, flags: u64,
+    ) => locked export {
         10020: cuMemExportToShareableHandle,
     }
     cuMemImportFromShareableHandle(out: Out<u64>, fd: usize, kind: i32) => locked import {

@@ -165,7 +165,9 @@ exports! {
     nvmlDeviceGetHandleByIndex_v2(at: u32, out: Out<'_, Handle>) => by_index(at, out);
     nvmlDeviceGetHandleByUUID(text: *const c_char, out: Out<'_, Handle>) => by_uuid(text, out);
     nvmlDeviceGetHandleByPciBusId(text: *const c_char, out: Out<'_, Handle>) => by_pci(text, out);
-    nvmlDeviceGetHandleByPciBusId_v2(text: *const c_char, out: Out<'_, Handle>) => by_pci(text, out);
+    nvmlDeviceGetHandleByPciBusId_v2(
+        text: *const c_char, out: Out<'_, Handle>,
+    ) => by_pci(text, out);
     nvmlDeviceGetName(card: Handle, buffer: *mut c_char, length: u32) => name(card, buffer, length);
     nvmlDeviceGetUUID(card: Handle, buffer: *mut c_char, length: u32) => uuid(card, buffer, length);
     nvmlDeviceGetSerial(card: Handle, _buffer: *mut c_char, _length: u32) => unsupported(card);
@@ -174,7 +176,9 @@ exports! {
     nvmlDeviceGetPciInfo(card: Handle, out: Out<'_, PciInfoV2>) => pci_info_v2(card, out);
     nvmlDeviceGetPciInfo_v2(card: Handle, out: Out<'_, PciInfoV2>) => pci_info_v2(card, out);
     nvmlDeviceGetPciInfo_v3(card: Handle, out: Out<'_, PciInfo>) => pci_info(card, out);
-    nvmlDeviceGetCudaComputeCapability(card: Handle, major: Out<'_, i32>, minor: Out<'_, i32>) => capability(card, major, minor);
+    nvmlDeviceGetCudaComputeCapability(
+        card: Handle, major: Out<'_, i32>, minor: Out<'_, i32>,
+    ) => capability(card, major, minor);
     nvmlDeviceGetArchitecture(card: Handle, out: Out<'_, u32>) => architecture(card, out);
     nvmlDeviceGetBrand(card: Handle, out: Out<'_, u32>) => reading(card, out, 0);
     nvmlDeviceGetComputeMode(card: Handle, out: Out<'_, u32>) => reading(card, out, 0);
@@ -182,14 +186,28 @@ exports! {
     nvmlDeviceGetPerformanceState(card: Handle, out: Out<'_, u32>) => reading(card, out, 0);
     nvmlDeviceGetNumGpuCores(card: Handle, out: Out<'_, u32>) => reading(card, out, 16896);
     nvmlDeviceGetPowerUsage(card: Handle, out: Out<'_, u32>) => reading(card, out, 100_000);
-    nvmlDeviceGetPowerManagementLimit(card: Handle, out: Out<'_, u32>) => reading(card, out, 700_000);
+    nvmlDeviceGetPowerManagementLimit(
+        card: Handle, out: Out<'_, u32>,
+    ) => reading(card, out, 700_000);
     nvmlDeviceGetEnforcedPowerLimit(card: Handle, out: Out<'_, u32>) => reading(card, out, 700_000);
-    nvmlDeviceGetTemperature(card: Handle, _sensor: u32, out: Out<'_, u32>) => reading(card, out, 40);
+    nvmlDeviceGetTemperature(
+        card: Handle, _sensor: u32, out: Out<'_, u32>,
+    ) => reading(card, out, 40);
     nvmlDeviceGetFanSpeed(card: Handle, _out: Out<'_, u32>) => unsupported(card);
-    nvmlDeviceGetClockInfo(card: Handle, _clock: u32, out: Out<'_, u32>) => reading(card, out, 1980);
-    nvmlDeviceGetMaxClockInfo(card: Handle, _clock: u32, out: Out<'_, u32>) => reading(card, out, 1980);
-    nvmlDeviceGetUtilizationRates(card: Handle, out: Out<'_, Utilization>) => utilization(card, out);
-    nvmlDeviceGetEccMode(card: Handle, current: Out<'_, u32>, pending: Out<'_, u32>) => modes(card, current, pending, 1);
-    nvmlDeviceGetMigMode(card: Handle, current: Out<'_, u32>, pending: Out<'_, u32>) => modes(card, current, pending, 0);
+    nvmlDeviceGetClockInfo(
+        card: Handle, _clock: u32, out: Out<'_, u32>,
+    ) => reading(card, out, 1980);
+    nvmlDeviceGetMaxClockInfo(
+        card: Handle, _clock: u32, out: Out<'_, u32>,
+    ) => reading(card, out, 1980);
+    nvmlDeviceGetUtilizationRates(
+        card: Handle, out: Out<'_, Utilization>,
+    ) => utilization(card, out);
+    nvmlDeviceGetEccMode(
+        card: Handle, current: Out<'_, u32>, pending: Out<'_, u32>,
+    ) => modes(card, current, pending, 1);
+    nvmlDeviceGetMigMode(
+        card: Handle, current: Out<'_, u32>, pending: Out<'_, u32>,
+    ) => modes(card, current, pending, 0);
     nvmlDeviceGetMaxMigDeviceCount(card: Handle, out: Out<'_, u32>) => reading(card, out, 0);
 }

@@ -63,13 +63,27 @@ fn graphics<T: From<Usage>>(card: Handle, count: Out<'_, u32>, out: *mut T) -> O
 }
 
 exports! {
-    nvmlDeviceGetComputeRunningProcesses(card: Handle, count: Out<'_, u32>, out: *mut Process) => compute(card, count, out);
-    nvmlDeviceGetComputeRunningProcesses_v2(card: Handle, count: Out<'_, u32>, out: *mut ProcessV2) => compute(card, count, out);
-    nvmlDeviceGetComputeRunningProcesses_v3(card: Handle, count: Out<'_, u32>, out: *mut ProcessV2) => compute(card, count, out);
-    nvmlDeviceGetGraphicsRunningProcesses(card: Handle, count: Out<'_, u32>, out: *mut Process) => graphics(card, count, out);
-    nvmlDeviceGetGraphicsRunningProcesses_v2(card: Handle, count: Out<'_, u32>, out: *mut ProcessV2) => graphics(card, count, out);
-    nvmlDeviceGetGraphicsRunningProcesses_v3(card: Handle, count: Out<'_, u32>, out: *mut ProcessV2) => graphics(card, count, out);
-    nvmlDeviceGetMPSComputeRunningProcesses_v3(card: Handle, count: Out<'_, u32>, out: *mut ProcessV2) => graphics(card, count, out);
+    nvmlDeviceGetComputeRunningProcesses(
+        card: Handle, count: Out<'_, u32>, out: *mut Process,
+    ) => compute(card, count, out);
+    nvmlDeviceGetComputeRunningProcesses_v2(
+        card: Handle, count: Out<'_, u32>, out: *mut ProcessV2,
+    ) => compute(card, count, out);
+    nvmlDeviceGetComputeRunningProcesses_v3(
+        card: Handle, count: Out<'_, u32>, out: *mut ProcessV2,
+    ) => compute(card, count, out);
+    nvmlDeviceGetGraphicsRunningProcesses(
+        card: Handle, count: Out<'_, u32>, out: *mut Process,
+    ) => graphics(card, count, out);
+    nvmlDeviceGetGraphicsRunningProcesses_v2(
+        card: Handle, count: Out<'_, u32>, out: *mut ProcessV2,
+    ) => graphics(card, count, out);
+    nvmlDeviceGetGraphicsRunningProcesses_v3(
+        card: Handle, count: Out<'_, u32>, out: *mut ProcessV2,
+    ) => graphics(card, count, out);
+    nvmlDeviceGetMPSComputeRunningProcesses_v3(
+        card: Handle, count: Out<'_, u32>, out: *mut ProcessV2,
+    ) => graphics(card, count, out);
 }
 
 #[cfg(test)]

@@ -50,7 +50,13 @@ exports! {
     nvmlSystemGetNVMLVersion(buffer: *mut c_char, length: u32) => {
         state::machine().and_then(|_| put_text(buffer, length, LIBRARY))
     };
-    nvmlSystemGetCudaDriverVersion(out: Out<'_, i32>) => put(out, Config::from_env().driver_version as i32);
-    nvmlSystemGetCudaDriverVersion_v2(out: Out<'_, i32>) => put(out, Config::from_env().driver_version as i32);
-    nvmlSystemGetProcessName(pid: u32, buffer: *mut c_char, length: u32) => process_name(pid, buffer, length);
+    nvmlSystemGetCudaDriverVersion(
+        out: Out<'_, i32>,
+    ) => put(out, Config::from_env().driver_version as i32);
+    nvmlSystemGetCudaDriverVersion_v2(
+        out: Out<'_, i32>,
+    ) => put(out, Config::from_env().driver_version as i32);
+    nvmlSystemGetProcessName(
+        pid: u32, buffer: *mut c_char, length: u32,
+    ) => process_name(pid, buffer, length);
 }

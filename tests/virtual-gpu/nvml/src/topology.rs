@@ -74,11 +74,21 @@ fn cpu_affinity(card: Handle, words: u32, out: *mut u64) -> Outcome {
 exports! {
     nvmlDeviceGetGpuFabricInfo(card: Handle, out: Out<'_, Fabric>) => fabric(card, out);
     nvmlDeviceGetGpuFabricInfoV(card: Handle, out: Out<'_, FabricV>) => fabric_v(card, out);
-    nvmlDeviceGetP2PStatus(card: Handle, peer: Handle, _capability: u32, out: Out<'_, u32>) => p2p_status(card, peer, out);
-    nvmlDeviceGetTopologyCommonAncestor(card: Handle, peer: Handle, out: Out<'_, u32>) => common_ancestor(card, peer, out);
+    nvmlDeviceGetP2PStatus(
+        card: Handle, peer: Handle, _capability: u32, out: Out<'_, u32>,
+    ) => p2p_status(card, peer, out);
+    nvmlDeviceGetTopologyCommonAncestor(
+        card: Handle, peer: Handle, out: Out<'_, u32>,
+    ) => common_ancestor(card, peer, out);
     nvmlDeviceGetNvLinkState(card: Handle, _link: u32, _out: Out<'_, u32>) => no_links(card);
-    nvmlDeviceGetNvLinkCapability(card: Handle, _link: u32, _capability: u32, _out: Out<'_, u32>) => no_links(card);
-    nvmlDeviceGetNvLinkRemoteDeviceType(card: Handle, _link: u32, _out: Out<'_, u32>) => no_links(card);
+    nvmlDeviceGetNvLinkCapability(
+        card: Handle, _link: u32, _capability: u32, _out: Out<'_, u32>,
+    ) => no_links(card);
+    nvmlDeviceGetNvLinkRemoteDeviceType(
+        card: Handle, _link: u32, _out: Out<'_, u32>,
+    ) => no_links(card);
     nvmlDeviceGetNvLinkRemotePciInfo_v2(card: Handle, _link: u32, _out: *mut u8) => no_links(card);
-    nvmlDeviceGetCpuAffinity(card: Handle, words: u32, out: *mut u64) => cpu_affinity(card, words, out);
+    nvmlDeviceGetCpuAffinity(
+        card: Handle, words: u32, out: *mut u64,
+    ) => cpu_affinity(card, words, out);
 }
