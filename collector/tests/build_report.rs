@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use collector::{
+    detect::creep::Creep,
     ledger::{Code, End, Event, Gauges, Health, Identity, Instance, Live, Module, Tables},
     nvml::{Gpu, Reading},
     present::{
         build::{Detail, build},
-        report::{Frame, ProcessState},
+        report::{Confidence, Finding, Frame, ProcessState},
     },
     process::{Job, Losses, Played, Process},
-    state::State,
+    state::{Site, State},
 };
 use wire::{
     live::Entry,
@@ -212,7 +213,11 @@ fn memory_of_the_dead_is_not_on_the_card_while_others_run() {
     ];
     let ended = build(&job, Detail::default());
     assert_eq!(ended.gpus[0].nvml_used_bytes, Some(300 * MIB));
+    assert_eq!(ended.gpus[0].nvml_time_ns, Some(2));
     assert_eq!(ended.gpus[0].processes.len(), 2);
+    job.readings.truncate(1);
+    let seen = build(&job, Detail::default());
+    assert_eq!(seen.gpus[0].processes.iter().map(|p| p.pid).collect::<Vec<_>>(), [7]);
 }
 
 #[test]
@@ -257,4 +262,72 @@ fn out_of_memory_says_what_was_free() {
         (1_003_000, 900 * MIB, 4 * MIB, 40 * MIB, 70 * MIB)
     );
     assert_eq!(report.sites[&oom.site].line.as_deref(), Some("job.py:7 step"));
+}
+
+/// A detector that saw `requests` requests of 100 MiB and then of 50 MiB more each.
+fn crept(requests: u64, then_steady: u64) -> Creep {
+    let mut creep = Creep::default();
+    let (mut time, mut reserved) = (0, 0);
+    let site = Site { native: TORCH, python: PYTHON };
+    for request in 0..requests + then_steady {
+        let peak = (100 + 50 * request.min(requests)) * MIB;
+        let grown = peak.saturating_sub(reserved);
+        reserved = reserved.max(peak);
+        creep.push(time, peak, reserved, [(site, grown)].into_iter().filter(|(_, g)| *g > 0));
+        creep.push(time + 1, 4 * MIB, reserved, std::iter::empty());
+        time += 2;
+    }
+    creep.push(time, 100 * MIB, reserved, std::iter::empty());
+    creep
+}
+
+fn creeping(pid: u32, role: &str, end: End, creep: Creep) -> Process {
+    let mut process = process(pid, end);
+    process.role = Some(role.into());
+    process.played.creeps = BTreeMap::from([(0, creep)]);
+    process
+}
+
+#[test]
+fn a_creep_names_process_bytes_share_line_and_what_to_do() {
+    let report =
+        build(&job(vec![creeping(7, "tokenizer", End::Running, crept(10, 0))]), Detail::default());
+    let [Finding { confidence, bytes, site, text, advice, releasable_bytes, .. }] =
+        report.findings.as_slice()
+    else {
+        panic!("{:?}", report.findings)
+    };
+    assert_eq!((*confidence, *bytes, *releasable_bytes), (Confidence::Alert, 450 * MIB, 20 * MIB));
+    assert!(text.starts_with("tokenizer (pid 7) creeps on device 0: "), "{text}");
+    for part in ["450.0 MiB in 9 jumps", "20.0 MiB (50 %", "job.py:7 step"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(advice.contains("empty_cache() in tokenizer (pid 7)"), "{advice}");
+    assert_eq!(report.sites[site].line.as_deref(), Some("job.py:7 step"));
+}
+
+#[test]
+fn one_line_that_creeps_in_several_processes_is_one_finding() {
+    let processes = vec![
+        creeping(7, "rank 0", End::Killed(9), crept(10, 0)),
+        creeping(8, "rank 1", End::Killed(9), crept(12, 0)),
+    ];
+    let report = build(&job(processes), Detail::default());
+    let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+    assert_eq!(finding.instances.iter().map(|i| i.bytes / MIB).collect::<Vec<_>>(), [550, 450]);
+    assert_eq!(finding.bytes, 1000 * MIB);
+    assert!(finding.text.starts_with("2 processes crept at the same line: "), "{}", finding.text);
+    assert!(finding.text.contains("rank 1 (pid 8), rank 0 (pid 7)"), "{}", finding.text);
+}
+
+#[test]
+fn a_creep_that_stopped_is_information_and_comes_last() {
+    let processes = vec![
+        creeping(7, "stopped", End::Running, crept(30, 60)),
+        creeping(8, "creeping", End::Running, crept(10, 0)),
+    ];
+    let report = build(&job(processes), Detail::default());
+    let found: Vec<_> = report.findings.iter().map(|f| f.confidence).collect();
+    assert_eq!(found, [Confidence::Alert, Confidence::Info]);
+    assert!(report.findings[1].text.contains("crept and has stopped"));
 }

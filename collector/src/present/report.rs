@@ -96,6 +96,8 @@ pub struct Gpu {
     pub untraced: Vec<Untraced>,
     /// In use and held by no process above; null without NVML.
     pub unexplained_bytes: Option<u64>,
+    /// When NVML said it; null without NVML.
+    pub nvml_time_ns: Option<u64>,
 }
 
 /// A traced process on a GPU.
@@ -107,7 +109,7 @@ pub struct GpuProcess {
     pub pid: u32,
     /// What it is in the job.
     pub role: Option<String>,
-    /// What it took from the driver there; 0 once it has ended.
+    /// What it took from the driver there and still has, or had at its end.
     pub reserved_bytes: u64,
     /// What NVML says it uses; null where the driver does not tell.
     pub nvml_bytes: Option<u64>,

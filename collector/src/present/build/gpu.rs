@@ -71,6 +71,7 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
             processes,
             untraced,
             unexplained_bytes: Some(gpu.used.saturating_sub(explained)),
+            nvml_time_ns: reading.map(|reading| reading.time),
         }
     });
     let others = others.into_iter().map(|(uuid, total)| Gpu {
@@ -81,16 +82,23 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
         processes: traced(subjects, uuid, None),
         untraced: Vec::new(),
         unexplained_bytes: None,
+        nvml_time_ns: None,
     });
     known.chain(others).collect()
 }
 
-/// The traced processes on a GPU: those that run, or where none runs any more, those that held
-/// something at their end.
+/// The traced processes on a GPU: those that run. Where none runs any more, those that NVML saw
+/// there, so that all numbers are of one moment; or all, where it saw none.
 fn traced(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> Vec<GpuProcess> {
     let running = subjects.iter().any(Subject::is_running);
+    let seen = |subject: &Subject<'_>| gpu.and_then(|gpu| listed(gpu, subject.process.pid));
+    let some_seen = subjects.iter().any(|subject| seen(subject).is_some());
+    let counts = |subject: &&Subject<'_>| match running {
+        true => subject.is_running(),
+        false => !some_seen || seen(subject).is_some(),
+    };
     let mut processes = Vec::new();
-    for subject in subjects.iter().filter(|subject| !running || subject.is_running()) {
+    for subject in subjects.iter().filter(counts) {
         for gauges in subject.process.gauges.iter().filter(|gauges| gauges.uuid == uuid) {
             let identity = subject.identity();
             processes.push(GpuProcess {
@@ -98,7 +106,7 @@ fn traced(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> 
                 pid: subject.process.pid,
                 role: subject.process.role.clone(),
                 reserved_bytes: subject.process.played.state.totals(gauges.device).reserved(),
-                nvml_bytes: gpu.and_then(|gpu| listed(gpu, subject.process.pid)).flatten(),
+                nvml_bytes: seen(subject).flatten(),
             });
         }
     }

@@ -1,6 +1,7 @@
 //! From what is known to the report: no file, no clock, only what it is given.
 
 mod device;
+mod finding;
 mod gpu;
 mod process;
 mod sites;
@@ -51,13 +52,14 @@ pub fn build(job: &Job, detail: Detail) -> Report {
     for subject in &mut subjects {
         processes.push(process::traced(subject, &mut book, reading, detail));
     }
+    let findings = finding::findings(&mut subjects, &processes, &mut book);
     processes.extend(job.bystanders.iter().map(process::bystander));
     processes.sort_by_key(|process| process.start_time_ns);
     let gpus = gpu::gpus(&subjects, reading);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         as_of_ns: job.as_of,
-        findings: Vec::new(),
+        findings,
         gpus,
         processes,
         sites: BTreeMap::new(),

@@ -21,10 +21,17 @@ pub(super) struct SiteBook {
 }
 
 impl SiteBook {
+    /// A process's site; the report will name it.
+    pub fn site(&mut self, subject: &mut Subject<'_>, site: Site) -> SiteId {
+        let id = subject.stacks.site(&mut self.sites, site.native, site.python);
+        self.named.entry(id).or_insert_with(|| id.to_string());
+        id
+    }
+
     /// The id of a process's site.
     pub fn id(&mut self, subject: &mut Subject<'_>, site: Site) -> String {
-        let id = subject.stacks.site(&mut self.sites, site.native, site.python);
-        self.named.entry(id).or_insert_with(|| id.to_string()).clone()
+        let id = self.site(subject, site);
+        self.named.get(&id).cloned().unwrap_or_default()
     }
 
     /// The line of code a site is known by.

@@ -1,16 +1,19 @@
 //! A GPU and who is on it: what NVML says, and how much of it the ledgers explain.
 
 use super::{
-    amount::{bytes, known, percent},
+    amount::{bytes, clock, known, percent},
     page::Page,
     who,
 };
 use crate::present::report::{Gpu, GpuProcess, Process, ProcessState, Report};
 
+/// What NVML said up to so long ago is as good as now, ns.
+const NOW: u64 = 2_000_000_000;
+
 pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     let name = if gpu.name.is_empty() { "GPU" } else { &gpu.name };
     page.line(0, &format!("{name}  {}  {}", gpu.uuid, bytes(gpu.total_bytes)));
-    page.row(2, "", ["reserved", "NVML says", "tracked"]);
+    page.row(2, &when(report, gpu), ["reserved", "NVML says", "tracked"]);
     for process in &gpu.processes {
         let tracked = process
             .nvml_bytes
@@ -28,6 +31,12 @@ pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
         let reserved = gpu.processes.iter().map(|process| process.reserved_bytes).sum();
         page.row(2, "in use", [bytes(reserved).as_str(), &bytes(used)]);
     }
+}
+
+/// When NVML said it, where that is not now.
+fn when(report: &Report, gpu: &Gpu) -> String {
+    let late = |time: &u64| report.as_of_ns.saturating_sub(*time) > NOW;
+    gpu.nvml_time_ns.filter(late).map(|time| format!("at {}", clock(time))).unwrap_or_default()
 }
 
 fn holder(report: &Report, process: &GpuProcess) -> String {

@@ -22,6 +22,8 @@ const NO_STACK: &str = "no Python stack";
 const CALLERS: usize = 3;
 /// What a line must have of the whole to be shown by itself, one part in so many.
 const SHARE: u64 = 100;
+/// What it must have besides: below this it would read 0.0 MiB.
+const LEAST: u64 = (1 << 20) / 20;
 
 /// A site in one line, for a sentence or a list.
 pub(super) fn name(report: &Report, id: &str) -> String {
@@ -64,7 +66,8 @@ struct Line {
 pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[SiteUse]) {
     let lines = lines(report, sites);
     let whole: u64 = lines.iter().map(|line| line.live_bytes).sum();
-    let large = lines.iter().take_while(|line| line.live_bytes >= whole / SHARE).count();
+    let least = LEAST.max(whole / SHARE);
+    let large = lines.iter().take_while(|line| line.live_bytes >= least).count();
     let (top, rest) = lines.split_at(large.min(TOP_SITES));
     for line in top {
         let amount = bytes(line.live_bytes);
@@ -77,7 +80,8 @@ pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[Sit
     if !rest.is_empty() {
         let amount = bytes(rest.iter().map(|line| line.live_bytes).sum());
         let blocks = count(rest.iter().map(|line| line.blocks).sum(), "block");
-        let others = count(rest.len() as u64, "other line");
+        let noun = if top.is_empty() { "line" } else { "other line" };
+        let others = count(rest.len() as u64, noun);
         page.line(indent, &format!("{amount:>10} {blocks:>10}  at {others}"));
     }
 }
