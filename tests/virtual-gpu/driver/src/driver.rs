@@ -16,6 +16,7 @@ use crate::host::HostMemory;
 use crate::ipc::Imports;
 use crate::memory::Memory;
 use crate::module::Modules;
+use crate::physical::PhysicalMemory;
 use crate::pool::Pools;
 use crate::stream::Streams;
 use crate::vmm::Vmm;
@@ -37,6 +38,7 @@ pub struct Driver {
     pub memory: Memory,
     pub host: HostMemory,
     pub imports: Imports,
+    pub physical: PhysicalMemory,
     pub vmm: Vmm,
     pub pools: Pools,
     pub streams: Streams,
@@ -62,6 +64,7 @@ impl Driver {
             memory: Memory::default(),
             host: HostMemory::default(),
             imports: Imports::default(),
+            physical: PhysicalMemory::default(),
             vmm: Vmm::default(),
             pools: Pools::default(),
             streams: Streams::default(),

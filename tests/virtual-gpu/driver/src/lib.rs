@@ -37,6 +37,7 @@ mod legacy;
 mod linear;
 mod memory;
 mod module;
+mod physical;
 mod pointer;
 mod pool;
 mod pool_query;

@@ -107,8 +107,9 @@ fn get_info(driver: &mut Driver, free: Out<usize>, total: Out<usize>) -> Outcome
 fn address_range(driver: &mut Driver, base: Out<u64>, size: Out<usize>, address: u64) -> Outcome {
     driver.current()?;
     let found = driver.memory.around(address).map(|(start, found)| (start, found.size));
-    let (start, bytes) =
-        found.or_else(|| driver.vmm.range_around(address)).ok_or(Code::NOT_FOUND)?;
+    let (start, bytes) = found
+        .or_else(|| driver.vmm.around(address).map(|(start, found)| (start, found.size)))
+        .ok_or(Code::NOT_FOUND)?;
     base.set_if_given(start);
     size.set_if_given(bytes as usize);
     Ok(())

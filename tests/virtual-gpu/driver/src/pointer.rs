@@ -42,8 +42,10 @@ fn facts(driver: &Driver, address: u64) -> Option<Facts> {
         if let Some((start, pinned)) = driver.host.around(address) {
             (start, pinned.size, HOST, 0, start, 0)
         } else {
-            let (start, mapping, device, types) = driver.vmm.mapping_around(address)?;
-            (start, mapping, DEVICE, device, start, types)
+            let (start, mapping) = driver.vmm.around(address)?;
+            let physical = driver.physical.living.get(&mapping.handle)?;
+            let types = physical.props.handle_types as u64;
+            (start, mapping.size, DEVICE, physical.device, start, types)
         };
     let context = driver.devices[device].primary;
     let (managed, ipc, pool, device) = (false, false, 0, device as i32);

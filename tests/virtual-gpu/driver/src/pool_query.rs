@@ -6,8 +6,9 @@ use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::export::{Export, exports};
 use crate::ffi::{In, Out};
+use crate::physical::{DEVICE, Location};
 use crate::pool::Pool;
-use crate::vmm::{AccessDesc, DEVICE, Location};
+use crate::vmm::AccessDesc;
 
 /// The part of `CUmemPoolProps` that means something here.
 #[repr(C)]

@@ -31,6 +31,7 @@ const TABLES: &[&[Export]] = &[
     crate::legacy::EXPORTS,
     crate::linear::EXPORTS,
     crate::module::EXPORTS,
+    crate::physical::EXPORTS,
     crate::pointer::EXPORTS,
     crate::pool::EXPORTS,
     crate::pool_query::EXPORTS,

@@ -9,8 +9,8 @@ use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::export::{Export, exports};
 use crate::ffi::Out;
+use crate::physical::Props;
 use crate::store;
-use crate::vmm::Props;
 
 const FILE_DESCRIPTOR: i32 = 1;
 
@@ -52,7 +52,7 @@ fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<(u64, u64)> {
     let device = driver.devices.iter().position(same_card).ok_or(Code::INVALID_DEVICE)?;
     // Exported by this very process: one more user of what is there.
     if driver.devices[device].store.is_same(&file) {
-        let known = driver.vmm.physical.iter_mut().find(|(_, physical)| {
+        let known = driver.physical.living.iter_mut().find(|(_, physical)| {
             physical.imported.is_none() && (physical.device, physical.offset) == (device, offset)
         });
         let (&handle, physical) = known.ok_or(Code::INVALID_VALUE)?;

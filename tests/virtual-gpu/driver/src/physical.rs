@@ -1,0 +1,176 @@
+//! Physical memory by handles, which lives without an address.
+//!
+//! A handle's memory lives while the handle has a user or a mapping; it is charged to the process
+//! that created it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use machine::{dec, hex};
+
+use crate::driver::Driver;
+use crate::error::{Code, Outcome};
+use crate::export::{Export, exports};
+use crate::ffi::{In, Out};
+use crate::store::GRANULE;
+
+/// `CUmemLocation`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Location {
+    pub kind: i32,
+    pub id: i32,
+}
+
+/// The only kind of location that has memory here.
+pub const DEVICE: i32 = 1;
+
+/// `CUmemAllocationProp`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Props {
+    kind: i32,
+    pub handle_types: i32,
+    place: Location,
+    security: u64,
+    flags: u64,
+}
+
+impl Props {
+    /// What is known of memory that another process created on a card.
+    pub fn of_device(device: usize) -> Self {
+        let place = Location { kind: DEVICE, id: device as i32 };
+        Self { kind: 1, handle_types: 1, place, security: 0, flags: 0 }
+    }
+}
+
+/// Physical memory that one handle stands for.
+pub struct Physical {
+    /// This process's ordinal of the card.
+    pub device: usize,
+    pub offset: u64,
+    pub size: u64,
+    pub props: Props,
+    /// Where another process created it: that process's file.
+    pub imported: Option<File>,
+    /// Users of the handle: its creator, and who retained or imported it.
+    pub users: u64,
+    pub mappings: u64,
+}
+
+/// All physical memory with a handle.
+#[derive(Default)]
+pub struct PhysicalMemory {
+    pub living: BTreeMap<u64, Physical>,
+    /// Handles whose memory is gone, to be given out again as a real driver does.
+    unused: Vec<u64>,
+}
+
+impl Driver {
+    /// Puts physical memory into the books and gives its handle.
+    pub fn book_physical(
+        &mut self,
+        device: usize,
+        (offset, size): (u64, u64),
+        props: Props,
+        imported: Option<File>,
+    ) -> u64 {
+        let handle = self.physical.unused.pop().unwrap_or_else(|| self.new_handle());
+        let physical = Physical { device, offset, size, props, imported, users: 1, mappings: 0 };
+        self.physical.living.insert(handle, physical);
+        handle
+    }
+
+    /// The memory behind a handle that has users.
+    pub fn physical(&mut self, handle: u64) -> Outcome<&mut Physical> {
+        let found = self.physical.living.get_mut(&handle).filter(|physical| physical.users > 0);
+        found.ok_or(Code::INVALID_VALUE)
+    }
+
+    /// Ends physical memory that nothing holds any more.
+    pub fn settle_physical(&mut self, handle: u64) {
+        let held = |physical: &Physical| physical.users > 0 || physical.mappings > 0;
+        if self.physical.living.get(&handle).is_none_or(held) {
+            return;
+        }
+        if let Some(gone) = self.physical.living.remove(&handle) {
+            self.physical.unused.push(handle);
+            if gone.imported.is_none() {
+                self.give_physical(gone.device, gone.offset, gone.size);
+            }
+        }
+    }
+}
+
+/// Sizes and addresses are whole granules.
+pub fn whole_granules(size: usize) -> Outcome<u64> {
+    let size = size as u64;
+    if size > 0 && size.is_multiple_of(GRANULE) { Ok(size) } else { Err(Code::INVALID_VALUE) }
+}
+
+fn make(driver: &mut Driver, size: usize, props: Props) -> Outcome<u64> {
+    let size = whole_granules(size)?;
+    if props.kind != 1 {
+        return Err(Code::INVALID_VALUE);
+    }
+    if props.place.kind != DEVICE || props.handle_types & !1 != 0 {
+        return Err(Code::NOT_SUPPORTED);
+    }
+    driver.device(props.place.id)?;
+    let device = props.place.id as usize;
+    let offset = driver.take_physical(device, size)?;
+    Ok(driver.book_physical(device, (offset, size), props, None))
+}
+
+fn create(
+    driver: &mut Driver,
+    out: Out<u64>,
+    size: usize,
+    props: In<Props>,
+    _flags: u64,
+) -> Outcome {
+    if out.is_null() {
+        return Err(Code::INVALID_VALUE);
+    }
+    let props = props.get()?;
+    let made = make(driver, size, props);
+    let fields = [
+        hex("handle", made.unwrap_or(0)),
+        dec("size", size as u64),
+        dec("dev", props.place.id as u64),
+    ];
+    out.set(driver.note("cuMemCreate", &fields, made)?)
+}
+
+fn release(driver: &mut Driver, handle: u64) -> Outcome {
+    let outcome = driver.physical(handle).map(|physical| physical.users -= 1);
+    if outcome.is_ok() {
+        driver.settle_physical(handle);
+    }
+    driver.note("cuMemRelease", &[hex("handle", handle)], outcome)
+}
+
+fn granularity(driver: &mut Driver, out: Out<usize>, props: In<Props>, _option: i32) -> Outcome {
+    driver.device(props.get()?.place.id)?;
+    out.set(GRANULE as usize)
+}
+
+fn properties(driver: &mut Driver, out: Out<Props>, handle: u64) -> Outcome {
+    out.set(driver.physical(handle)?.props)
+}
+
+/// What this module exports.
+pub static EXPORTS: &[Export] = exports! {
+    cuMemCreate(out: Out<u64>, size: usize, props: In<Props>, flags: u64) => locked create {
+        10020: cuMemCreate,
+    }
+    cuMemRelease(handle: u64) => locked release { 10020: cuMemRelease }
+    cuMemGetAllocationGranularity(
+        out: Out<usize>, props: In<Props>, option: i32,
+    ) => locked granularity {
+        10020: cuMemGetAllocationGranularity,
+    }
+    cuMemGetAllocationPropertiesFromHandle(out: Out<Props>, handle: u64) => locked properties {
+        10020: cuMemGetAllocationPropertiesFromHandle,
+    }
+};
