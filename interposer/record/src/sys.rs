@@ -122,10 +122,22 @@ impl Fd {
 
     /// Reserves the first `bytes` of the file, so that writing there cannot fail later.
     pub fn reserve(&self, bytes: usize) -> bool {
+        // Past the process's limit the kernel would not only refuse, but also send SIGXFSZ.
+        if largest_file() < bytes as u64 {
+            return false;
+        }
         // SAFETY: the call has no effect on memory.
         let result = unsafe { libc::syscall(libc::SYS_fallocate, self.0, 0, 0, bytes) };
         result == 0
     }
+}
+
+/// Bytes that files of this process may have (`RLIMIT_FSIZE`).
+fn largest_file() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is valid for writing.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+    if result == 0 { limit.rlim_cur } else { 0 }
 }
 
 /// Reads the beginning of a file into `buffer` and returns what was read.
@@ -154,4 +166,31 @@ pub fn random(buffer: &mut [u8]) -> bool {
 pub fn thread_id() -> u32 {
     // SAFETY: the call has no effect on memory and cannot fail.
     unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_past_the_processs_limit_is_refused_without_a_signal() {
+        let folder = open(c"/dev/shm", libc::O_RDONLY | libc::O_DIRECTORY).unwrap();
+        let name = c"memtrace-test-limit";
+        let file = folder.open_in(name, libc::O_RDWR | libc::O_CREAT).unwrap();
+        folder.remove_in(name);
+        // SAFETY: the child makes system calls only.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+            // SAFETY: `limit` is valid for reading.
+            unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+            let right = file.reserve(4096) && !file.reserve(4097);
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(i32::from(!right)) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is valid for writing.
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!(status, 0);
+    }
 }
