@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+mod demo;
 mod lib;
 mod report;
 mod run;
@@ -16,6 +17,7 @@ pub enum Command {
     Run(run::Run),
     Report(report::Report),
     Lib(lib::Lib),
+    Demo(demo::Demo),
 }
 
 impl Command {
@@ -25,6 +27,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Report(report) => report.run(),
             Self::Lib(lib) => lib.run(),
+            Self::Demo(demo) => demo.run(),
         }
     }
 }

@@ -14,7 +14,7 @@ use collector::{
         build::{Detail, build},
         text::{bytes, head, stamp},
     },
-    session::{self, Options, Progress},
+    session::{self, Options, Outcome, Progress},
     store,
 };
 
@@ -42,30 +42,33 @@ pub struct Run {
 
 impl Run {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let options = Options {
-            command: self.command,
-            folder_is_chosen: self.output.is_some(),
-            folder: self.output.unwrap_or_else(folder),
-            library: lib::path()?,
-        };
-        let outcome = session::run(&options, progress()).map_err(|error| {
-            Failure::new(
-                format!("no trace can be left in {}: {error}", options.folder.display()),
-                "-o names a folder that does not exist yet, or is empty",
-            )
-        })?;
-        output::end_progress();
-        for sentence in &outcome.notes {
-            note(&format!("memtrace: {sentence}\n"));
-        }
-        if let Some(sentence) = outcome.not_started {
-            note(&format!("memtrace: {sentence}\n"));
-        }
+        let outcome = watch(self.command, self.output)?;
         if let Some(folder) = outcome.folder {
             report(&folder);
         }
         Ok(ExitCode::from(outcome.status))
     }
+}
+
+/// Runs `command` to its end and says what stood in the way of tracing it.
+pub fn watch(command: Vec<OsString>, output: Option<PathBuf>) -> Result<Outcome, Failure> {
+    let options = Options {
+        command,
+        folder_is_chosen: output.is_some(),
+        folder: output.unwrap_or_else(folder),
+        library: lib::path()?,
+    };
+    let outcome = session::run(&options, progress()).map_err(|error| {
+        Failure::new(
+            format!("no trace can be left in {}: {error}", options.folder.display()),
+            "-o names a folder that does not exist yet, or is empty",
+        )
+    })?;
+    output::end_progress();
+    for sentence in outcome.notes.iter().chain(&outcome.not_started) {
+        note(&format!("memtrace: {sentence}\n"));
+    }
+    Ok(outcome)
 }
 
 /// `./memtrace-TIME-PID`

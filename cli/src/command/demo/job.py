@@ -93,7 +93,7 @@ def main():
         if not answer(answers, processes):
             break
         answered += 1
-    print(f"{answered} of {REQUESTS} requests answered", flush=True)
+    print(f"{answered} of {REQUESTS} requests answered", file=sys.stderr, flush=True)
     for inbox in (requests, features, tokens):
         inbox.put(None)
     for process in processes:
