@@ -1,7 +1,8 @@
 //! Which context a call runs in.
 //!
-//! The runtime works on primary contexts: the first call that needs one in a thread takes the current context if
-//! somebody set one through the driver, else the primary context of the thread's device.
+//! The runtime works on primary contexts: the first call that needs one in a thread takes the
+//! current context if somebody set one through the driver, else the primary context of the thread's
+//! device.
 use crate::driver::Driver;
 use crate::thread;
 use crate::types::{Device, Handle, Outcome, Status};

@@ -27,7 +27,8 @@ struct Copy2D {
     height: usize,
 }
 
-/// One side of a `CUDA_MEMCPY2D`. Host and device address are two fields; `memory` says which one counts.
+/// One side of a `CUDA_MEMCPY2D`. Host and device address are two fields; `memory` says which one
+/// counts.
 #[repr(C)]
 struct Side2D {
     x: usize,
@@ -182,11 +183,13 @@ unsafe extern "C" fn cudaMemcpyPeerAsync(
 
 // The runtime takes a fill value as an int and uses its low byte.
 forward! {
-    with_context: cudaMemset(to: Address, value: c_int, count: usize) = cuMemsetD8(to, value as u8, count);
+    with_context: cudaMemset(to: Address, value: c_int, count: usize)
+        = cuMemsetD8(to, value as u8, count);
     with_context: cudaMemsetAsync(to: Address, value: c_int, count: usize, stream: Handle)
         = cuMemsetD8Async(to, value as u8, count, stream);
     with_context: cudaMemset2D(to: Address, pitch: usize, value: c_int, width: usize, height: usize)
         = cuMemsetD2D8(to, pitch, value as u8, width, height);
-    with_context: cudaMemset2DAsync(to: Address, pitch: usize, value: c_int, width: usize, height: usize, stream: Handle)
-        = cuMemsetD2D8Async(to, pitch, value as u8, width, height, stream);
+    with_context: cudaMemset2DAsync(
+        to: Address, pitch: usize, value: c_int, width: usize, height: usize, stream: Handle
+    ) = cuMemsetD2D8Async(to, pitch, value as u8, width, height, stream);
 }

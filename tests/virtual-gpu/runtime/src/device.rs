@@ -13,11 +13,13 @@ forward! {
         = cuDeviceGetAttribute(value, attribute, device);
     with_driver: cudaDeviceGetPCIBusId(id: *mut c_char, length: c_int, device: Device)
         = cuDeviceGetPCIBusId(id, length, device);
-    with_driver: cudaDeviceGetByPCIBusId(device: *mut Device, id: *const c_char) = cuDeviceGetByPCIBusId(device, id);
+    with_driver: cudaDeviceGetByPCIBusId(device: *mut Device, id: *const c_char)
+        = cuDeviceGetByPCIBusId(device, id);
     with_driver: cudaDeviceCanAccessPeer(can: *mut c_int, device: Device, peer: Device)
         = cuDeviceCanAccessPeer(can, device, peer);
-    with_driver: cudaDeviceGetP2PAttribute(value: *mut c_int, attribute: c_int, from: Device, to: Device)
-        = cuDeviceGetP2PAttribute(value, attribute, from, to);
+    with_driver: cudaDeviceGetP2PAttribute(
+        value: *mut c_int, attribute: c_int, from: Device, to: Device
+    ) = cuDeviceGetP2PAttribute(value, attribute, from, to);
     with_context: cudaDeviceSynchronize() = cuCtxSynchronize();
     with_context: cudaDeviceGetStreamPriorityRange(least: *mut c_int, greatest: *mut c_int)
         = cuCtxGetStreamPriorityRange(least, greatest);

@@ -10,8 +10,8 @@ type GetProcAddress =
 
 /// One row, one driver function: its name, the version of its signature, and that signature.
 ///
-/// The version is the one that introduced the signature, never "the newest": a newer driver may answer with a
-/// function of other parameters under the same name.
+/// The version is the one that introduced the signature, never "the newest": a newer driver may
+/// answer with a function of other parameters under the same name.
 macro_rules! driver {
     ($($name:ident @ $version:literal ($($arg:ident: $type:ty),*);)*) => {
         /// The driver, as this process found it.
@@ -29,8 +29,9 @@ macro_rules! driver {
                 $(let $name = {
                     let name = concat!(stringify!($name), "\0").as_ptr().cast();
                     let found = look_up(get_proc_address, name, $version);
-                    // SAFETY: the driver promises this signature for this name and version; the stand-in for an
-                    // absent one ignores its arguments, which the C calling convention allows.
+                    // SAFETY: the driver promises this signature for this name and version; the
+                    // stand-in for an absent one ignores its arguments, which the C calling
+                    // convention allows.
                     unsafe {
                         std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> Status>(found)
                     }
@@ -84,7 +85,9 @@ driver! {
 
     cuMemGetInfo @ 3020 (free: *mut usize, total: *mut usize);
     cuMemAlloc @ 3020 (address: *mut Address, size: usize);
-    cuMemAllocPitch @ 3020 (address: *mut Address, pitch: *mut usize, width: usize, height: usize, element: c_uint);
+    cuMemAllocPitch @ 3020 (
+        address: *mut Address, pitch: *mut usize, width: usize, height: usize, element: c_uint
+    );
     cuMemFree @ 3020 (address: Address);
     cuMemAllocManaged @ 6000 (address: *mut Address, size: usize, flags: c_uint);
     cuMemHostAlloc @ 2020 (address: *mut Address, size: usize, flags: c_uint);
@@ -94,11 +97,17 @@ driver! {
     cuMemHostRegister @ 6050 (host: Address, size: usize, flags: c_uint);
     cuMemHostUnregister @ 4000 (host: Address);
     cuMemAllocAsync @ 11020 (address: *mut Address, size: usize, stream: Handle);
-    cuMemAllocFromPoolAsync @ 11020 (address: *mut Address, size: usize, pool: Handle, stream: Handle);
+    cuMemAllocFromPoolAsync @ 11020 (
+        address: *mut Address, size: usize, pool: Handle, stream: Handle
+    );
     cuMemFreeAsync @ 11020 (address: Address, stream: Handle);
     cuMemAdvise @ 12020 (address: Address, size: usize, advice: c_int, location: Location);
-    cuMemPrefetchAsync @ 12020 (address: Address, size: usize, location: Location, flags: c_uint, stream: Handle);
-    cuPointerGetAttributes @ 7000 (count: c_uint, attributes: *const c_int, data: *mut *mut c_void, address: Address);
+    cuMemPrefetchAsync @ 12020 (
+        address: Address, size: usize, location: Location, flags: c_uint, stream: Handle
+    );
+    cuPointerGetAttributes @ 7000 (
+        count: c_uint, attributes: *const c_int, data: *mut *mut c_void, address: Address
+    );
 
     cuMemPoolCreate @ 11020 (pool: *mut Handle, properties: *const c_void);
     cuMemPoolDestroy @ 11020 (pool: Handle);
@@ -107,8 +116,12 @@ driver! {
     cuMemPoolGetAttribute @ 11020 (pool: Handle, attribute: c_int, value: *mut c_void);
     cuMemPoolSetAccess @ 11020 (pool: Handle, map: *const c_void, count: usize);
     cuMemPoolGetAccess @ 11020 (flags: *mut c_int, pool: Handle, location: *mut Location);
-    cuMemPoolExportToShareableHandle @ 11020 (handle: *mut c_void, pool: Handle, kind: c_int, flags: u64);
-    cuMemPoolImportFromShareableHandle @ 11020 (pool: *mut Handle, handle: *mut c_void, kind: c_int, flags: u64);
+    cuMemPoolExportToShareableHandle @ 11020 (
+        handle: *mut c_void, pool: Handle, kind: c_int, flags: u64
+    );
+    cuMemPoolImportFromShareableHandle @ 11020 (
+        pool: *mut Handle, handle: *mut c_void, kind: c_int, flags: u64
+    );
     cuMemPoolExportPointer @ 11020 (data: *mut c_void, address: Address);
     cuMemPoolImportPointer @ 11020 (address: *mut Address, pool: Handle, data: *mut c_void);
     cuMemGetDefaultMemPool @ 13000 (pool: *mut Handle, location: *mut Location, kind: c_int);
@@ -129,14 +142,21 @@ driver! {
     cuMemcpyDtoHAsync @ 3020 (to: Address, from: Address, size: usize, stream: Handle);
     cuMemcpyDtoD @ 3020 (to: Address, from: Address, size: usize);
     cuMemcpyDtoDAsync @ 3020 (to: Address, from: Address, size: usize, stream: Handle);
-    cuMemcpyPeer @ 4000 (to: Address, to_context: Handle, from: Address, from_context: Handle, size: usize);
-    cuMemcpyPeerAsync @ 4000 (to: Address, to_context: Handle, from: Address, from_context: Handle, size: usize, stream: Handle);
+    cuMemcpyPeer @ 4000 (
+        to: Address, to_context: Handle, from: Address, from_context: Handle, size: usize
+    );
+    cuMemcpyPeerAsync @ 4000 (
+        to: Address, to_context: Handle, from: Address, from_context: Handle, size: usize,
+        stream: Handle
+    );
     cuMemcpy2D @ 3020 (copy: *const c_void);
     cuMemcpy2DAsync @ 3020 (copy: *const c_void, stream: Handle);
     cuMemsetD8 @ 3020 (to: Address, value: u8, count: usize);
     cuMemsetD8Async @ 3020 (to: Address, value: u8, count: usize, stream: Handle);
     cuMemsetD2D8 @ 3020 (to: Address, pitch: usize, value: u8, width: usize, height: usize);
-    cuMemsetD2D8Async @ 3020 (to: Address, pitch: usize, value: u8, width: usize, height: usize, stream: Handle);
+    cuMemsetD2D8Async @ 3020 (
+        to: Address, pitch: usize, value: u8, width: usize, height: usize, stream: Handle
+    );
 
     cuStreamCreate @ 2000 (stream: *mut Handle, flags: c_uint);
     cuStreamCreateWithPriority @ 5050 (stream: *mut Handle, flags: c_uint, priority: c_int);
@@ -151,11 +171,19 @@ driver! {
     cuStreamAddCallback @ 5000 (stream: Handle, callback: Handle, data: *mut c_void, flags: c_uint);
     cuLaunchHostFunc @ 10000 (stream: Handle, function: Handle, data: *mut c_void);
     cuStreamBeginCapture @ 10010 (stream: Handle, mode: c_int);
-    cuStreamBeginCaptureToGraph @ 12030 (stream: Handle, graph: Handle, nodes: *const Handle, edges: *const c_void, count: usize, mode: c_int);
+    cuStreamBeginCaptureToGraph @ 12030 (
+        stream: Handle, graph: Handle, nodes: *const Handle, edges: *const c_void, count: usize,
+        mode: c_int
+    );
     cuStreamEndCapture @ 10000 (stream: Handle, graph: *mut Handle);
     cuStreamIsCapturing @ 10000 (stream: Handle, status: *mut c_int);
-    cuStreamGetCaptureInfo @ 12030 (stream: Handle, status: *mut c_int, id: *mut u64, graph: *mut Handle, nodes: *mut *const Handle, edges: *mut *const c_void, count: *mut usize);
-    cuStreamUpdateCaptureDependencies @ 12030 (stream: Handle, nodes: *mut Handle, edges: *const c_void, count: usize, flags: c_uint);
+    cuStreamGetCaptureInfo @ 12030 (
+        stream: Handle, status: *mut c_int, id: *mut u64, graph: *mut Handle,
+        nodes: *mut *const Handle, edges: *mut *const c_void, count: *mut usize
+    );
+    cuStreamUpdateCaptureDependencies @ 12030 (
+        stream: Handle, nodes: *mut Handle, edges: *const c_void, count: usize, flags: c_uint
+    );
     cuThreadExchangeStreamCaptureMode @ 10010 (mode: *mut c_int);
 
     cuEventCreate @ 2000 (event: *mut Handle, flags: c_uint);
@@ -175,26 +203,55 @@ driver! {
     cuGraphUpload @ 11010 (exec: Handle, stream: Handle);
     cuGraphGetNodes @ 10000 (graph: Handle, nodes: *mut Handle, count: *mut usize);
     cuGraphNodeGetType @ 10000 (node: Handle, kind: *mut c_int);
-    cuGraphNodeGetDependencies @ 12030 (node: Handle, nodes: *mut Handle, edges: *mut c_void, count: *mut usize);
-    cuGraphAddNode @ 12030 (node: *mut Handle, graph: Handle, nodes: *const Handle, edges: *const c_void, count: usize, parameters: *mut c_void);
-    cuGraphAddEmptyNode @ 10000 (node: *mut Handle, graph: Handle, nodes: *const Handle, count: usize);
-    cuGraphConditionalHandleCreate @ 12030 (handle: *mut u64, graph: Handle, context: Handle, default: c_uint, flags: c_uint);
+    cuGraphNodeGetDependencies @ 12030 (
+        node: Handle, nodes: *mut Handle, edges: *mut c_void, count: *mut usize
+    );
+    cuGraphAddNode @ 12030 (
+        node: *mut Handle, graph: Handle, nodes: *const Handle, edges: *const c_void,
+        count: usize, parameters: *mut c_void
+    );
+    cuGraphAddEmptyNode @ 10000 (
+        node: *mut Handle, graph: Handle, nodes: *const Handle, count: usize
+    );
+    cuGraphConditionalHandleCreate @ 12030 (
+        handle: *mut u64, graph: Handle, context: Handle, default: c_uint, flags: c_uint
+    );
     cuGraphDebugDotPrint @ 11030 (graph: Handle, path: *const c_char, flags: c_uint);
-    cuUserObjectCreate @ 11030 (object: *mut Handle, data: *mut c_void, destroy: Handle, count: c_uint, flags: c_uint);
+    cuUserObjectCreate @ 11030 (
+        object: *mut Handle, data: *mut c_void, destroy: Handle, count: c_uint, flags: c_uint
+    );
     cuUserObjectRetain @ 11030 (object: Handle, count: c_uint);
     cuUserObjectRelease @ 11030 (object: Handle, count: c_uint);
     cuGraphRetainUserObject @ 11030 (graph: Handle, object: Handle, count: c_uint, flags: c_uint);
     cuGraphReleaseUserObject @ 11030 (graph: Handle, object: Handle, count: c_uint);
 
-    cuLaunchKernel @ 4000 (function: Handle, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint, block_y: c_uint, block_z: c_uint, shared: c_uint, stream: Handle, arguments: *mut *mut c_void, extra: *mut *mut c_void);
-    cuLibraryLoadData @ 12000 (library: *mut Handle, code: *const c_void, jit_options: *mut c_int, jit_values: *mut *mut c_void, jit_count: c_uint, options: *mut c_int, values: *mut *mut c_void, count: c_uint);
-    cuLibraryLoadFromFile @ 12000 (library: *mut Handle, path: *const c_char, jit_options: *mut c_int, jit_values: *mut *mut c_void, jit_count: c_uint, options: *mut c_int, values: *mut *mut c_void, count: c_uint);
+    cuLaunchKernel @ 4000 (
+        function: Handle, grid_x: c_uint, grid_y: c_uint, grid_z: c_uint, block_x: c_uint,
+        block_y: c_uint, block_z: c_uint, shared: c_uint, stream: Handle,
+        arguments: *mut *mut c_void, extra: *mut *mut c_void
+    );
+    cuLibraryLoadData @ 12000 (
+        library: *mut Handle, code: *const c_void, jit_options: *mut c_int,
+        jit_values: *mut *mut c_void, jit_count: c_uint, options: *mut c_int,
+        values: *mut *mut c_void, count: c_uint
+    );
+    cuLibraryLoadFromFile @ 12000 (
+        library: *mut Handle, path: *const c_char, jit_options: *mut c_int,
+        jit_values: *mut *mut c_void, jit_count: c_uint, options: *mut c_int,
+        values: *mut *mut c_void, count: c_uint
+    );
     cuLibraryUnload @ 12000 (library: Handle);
     cuLibraryGetKernel @ 12000 (kernel: *mut Handle, library: Handle, name: *const c_char);
     cuLibraryGetKernelCount @ 12040 (count: *mut c_uint, library: Handle);
-    cuLibraryGetGlobal @ 12000 (address: *mut Address, size: *mut usize, library: Handle, name: *const c_char);
-    cuLibraryGetManaged @ 12000 (address: *mut Address, size: *mut usize, library: Handle, name: *const c_char);
-    cuLibraryGetUnifiedFunction @ 12000 (function: *mut Handle, library: Handle, name: *const c_char);
+    cuLibraryGetGlobal @ 12000 (
+        address: *mut Address, size: *mut usize, library: Handle, name: *const c_char
+    );
+    cuLibraryGetManaged @ 12000 (
+        address: *mut Address, size: *mut usize, library: Handle, name: *const c_char
+    );
+    cuLibraryGetUnifiedFunction @ 12000 (
+        function: *mut Handle, library: Handle, name: *const c_char
+    );
     cuKernelSetAttribute @ 12000 (attribute: c_int, value: c_int, kernel: Handle, device: Device);
     cuProfilerStart @ 4000 ();
     cuProfilerStop @ 4000 ();
@@ -224,8 +281,8 @@ impl Driver {
         // SAFETY: the same.
         let get_proc_address =
             unsafe { std::mem::transmute::<*mut c_void, GetProcAddress>(get_proc_address) };
-        // The real runtime's first two questions: none, and the function it is asking. A hook must survive the one and
-        // wrap the answer to the other, by which everything else is found.
+        // The real runtime's first two questions: none, and the function it is asking. A hook must
+        // survive the one and wrap the answer to the other, by which everything else is found.
         look_up(get_proc_address, c"".as_ptr(), 0);
         let again = look_up(get_proc_address, c"cuGetProcAddress".as_ptr(), 12_000);
         // SAFETY: the driver promises this signature as of version 12000.

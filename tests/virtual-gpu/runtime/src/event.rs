@@ -5,7 +5,8 @@ use std::ffi::c_uint;
 
 forward! {
     with_context: cudaEventCreate(event: *mut Handle) = cuEventCreate(event, 0);
-    with_context: cudaEventCreateWithFlags(event: *mut Handle, flags: c_uint) = cuEventCreate(event, flags);
+    with_context: cudaEventCreateWithFlags(event: *mut Handle, flags: c_uint)
+        = cuEventCreate(event, flags);
     with_context: cudaEventDestroy(event: Handle) = cuEventDestroy(event);
     with_context: cudaEventQuery(event: Handle) = cuEventQuery(event);
     with_context: cudaEventSynchronize(event: Handle) = cuEventSynchronize(event);

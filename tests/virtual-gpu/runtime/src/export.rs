@@ -18,15 +18,16 @@ pub fn with_context(call: impl FnOnce(&Driver) -> Outcome) -> Status {
     })
 }
 
-/// Functions of the runtime that are one function of the driver. One row: the name, how it is called, the driver's
-/// function with its arguments.
+/// Functions of the runtime that are one function of the driver. One row: the name, how it is
+/// called, the driver's function with its arguments.
 macro_rules! forward {
     ($($around:ident: $name:ident($($arg:ident: $type:ty),*) = $driver:ident($($pass:expr),*);)*) => {
         $(
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name($($arg: $type),*) -> $crate::types::Status {
                 $crate::export::$around(|driver| {
-                    // SAFETY: the caller's promise for this function is the one the driver's asks for.
+                    // SAFETY: the caller's promise for this function is the one the driver's asks
+                    // for.
                     unsafe { driver.$driver($($pass),*) }
                 })
             }

@@ -18,24 +18,30 @@ forward! {
     with_context: cudaGraphUpload(exec: Handle, stream: Handle) = cuGraphUpload(exec, stream);
     with_context: cudaGraphGetNodes(graph: Handle, nodes: *mut Handle, count: *mut usize)
         = cuGraphGetNodes(graph, nodes, count);
-    with_context: cudaGraphNodeGetType(node: Handle, kind: *mut c_int) = cuGraphNodeGetType(node, kind);
-    with_context: cudaGraphNodeGetDependencies(node: Handle, nodes: *mut Handle, edges: *mut c_void, count: *mut usize)
-        = cuGraphNodeGetDependencies(node, nodes, edges, count);
+    with_context: cudaGraphNodeGetType(node: Handle, kind: *mut c_int)
+        = cuGraphNodeGetType(node, kind);
+    with_context: cudaGraphNodeGetDependencies(
+        node: Handle, nodes: *mut Handle, edges: *mut c_void, count: *mut usize
+    ) = cuGraphNodeGetDependencies(node, nodes, edges, count);
     with_context: cudaGraphAddNode(
         node: *mut Handle, graph: Handle, nodes: *const Handle, edges: *const c_void, count: usize,
         parameters: *mut c_void
     ) = cuGraphAddNode(node, graph, nodes, edges, count, parameters);
-    with_context: cudaGraphAddEmptyNode(node: *mut Handle, graph: Handle, nodes: *const Handle, count: usize)
-        = cuGraphAddEmptyNode(node, graph, nodes, count);
+    with_context: cudaGraphAddEmptyNode(
+        node: *mut Handle, graph: Handle, nodes: *const Handle, count: usize
+    ) = cuGraphAddEmptyNode(node, graph, nodes, count);
     with_context: cudaGraphDebugDotPrint(graph: Handle, path: *const c_char, flags: c_uint)
         = cuGraphDebugDotPrint(graph, path, flags);
     with_context: cudaUserObjectCreate(
         object: *mut Handle, data: *mut c_void, destroy: Handle, count: c_uint, flags: c_uint
     ) = cuUserObjectCreate(object, data, destroy, count, flags);
-    with_context: cudaUserObjectRetain(object: Handle, count: c_uint) = cuUserObjectRetain(object, count);
-    with_context: cudaUserObjectRelease(object: Handle, count: c_uint) = cuUserObjectRelease(object, count);
-    with_context: cudaGraphRetainUserObject(graph: Handle, object: Handle, count: c_uint, flags: c_uint)
-        = cuGraphRetainUserObject(graph, object, count, flags);
+    with_context: cudaUserObjectRetain(object: Handle, count: c_uint)
+        = cuUserObjectRetain(object, count);
+    with_context: cudaUserObjectRelease(object: Handle, count: c_uint)
+        = cuUserObjectRelease(object, count);
+    with_context: cudaGraphRetainUserObject(
+        graph: Handle, object: Handle, count: c_uint, flags: c_uint
+    ) = cuGraphRetainUserObject(graph, object, count, flags);
     with_context: cudaGraphReleaseUserObject(graph: Handle, object: Handle, count: c_uint)
         = cuGraphReleaseUserObject(graph, object, count);
 }

@@ -1,5 +1,5 @@
-//! Kernels. None ever runs: a launch is handed to the driver, so that a captured graph has its node and a hook sees the
-//! call, and the driver does nothing with it.
+//! Kernels. None ever runs: a launch is handed to the driver, so that a captured graph has its node
+//! and a hook sees the call, and the driver does nothing with it.
 use crate::export::with_context;
 use crate::thread::{self, LaunchConfiguration};
 use crate::types::{

@@ -11,21 +11,25 @@ forward! {
     with_context: cudaMemGetInfo(free: *mut usize, total: *mut usize) = cuMemGetInfo(free, total);
     with_context: cudaMallocManaged(address: *mut Address, size: usize, flags: c_uint)
         = cuMemAllocManaged(address, size, flags);
-    with_context: cudaMallocPitch(address: *mut Address, pitch: *mut usize, width: usize, height: usize)
-        = cuMemAllocPitch(address, pitch, width, height, 4);
-    with_context: cudaMallocHost(address: *mut Address, size: usize) = cuMemHostAlloc(address, size, PORTABLE);
+    with_context: cudaMallocPitch(
+        address: *mut Address, pitch: *mut usize, width: usize, height: usize
+    ) = cuMemAllocPitch(address, pitch, width, height, 4);
+    with_context: cudaMallocHost(address: *mut Address, size: usize)
+        = cuMemHostAlloc(address, size, PORTABLE);
     with_context: cudaHostAlloc(address: *mut Address, size: usize, flags: c_uint)
         = cuMemHostAlloc(address, size, flags | PORTABLE);
     with_context: cudaHostGetDevicePointer(device: *mut Address, host: Address, flags: c_uint)
         = cuMemHostGetDevicePointer(device, host, flags);
-    with_context: cudaHostGetFlags(flags: *mut c_uint, host: Address) = cuMemHostGetFlags(flags, host);
+    with_context: cudaHostGetFlags(flags: *mut c_uint, host: Address)
+        = cuMemHostGetFlags(flags, host);
     with_context: cudaHostRegister(host: Address, size: usize, flags: c_uint)
         = cuMemHostRegister(host, size, flags | PORTABLE);
     with_context: cudaHostUnregister(host: Address) = cuMemHostUnregister(host);
     with_context: cudaMemAdvise(address: Address, size: usize, advice: c_int, location: Location)
         = cuMemAdvise(address, size, advice, location);
-    with_context: cudaMemPrefetchAsync(address: Address, size: usize, location: Location, flags: c_uint, stream: Handle)
-        = cuMemPrefetchAsync(address, size, location, flags, stream);
+    with_context: cudaMemPrefetchAsync(
+        address: Address, size: usize, location: Location, flags: c_uint, stream: Handle
+    ) = cuMemPrefetchAsync(address, size, location, flags, stream);
 }
 
 #[unsafe(no_mangle)]

@@ -44,8 +44,8 @@ unsafe extern "C" fn cudaPointerGetAttributes(
             from_mut(&mut managed).cast(),
             from_mut(&mut device).cast(),
         ];
-        // SAFETY: as many attributes as places, each of its attribute's type. A bool is written into the low byte of
-        // `managed`, which was zero.
+        // SAFETY: as many attributes as places, each of its attribute's type. A bool is written
+        // into the low byte of `managed`, which was zero.
         unsafe {
             driver.cuPointerGetAttributes(
                 ATTRIBUTES.len() as u32,

@@ -1,7 +1,8 @@
-//! What compiled CUDA code registers when it is loaded: its kernels, of which nothing is kept, and its variables.
+//! What compiled CUDA code registers when it is loaded: its kernels, of which nothing is kept, and
+//! its variables.
 //!
-//! A variable's memory is a module's, so it is not the client's allocation: it comes from the driver's
-//! `cuLibraryGetGlobal`, one library standing for all compiled code.
+//! A variable's memory is a module's, so it is not the client's allocation: it comes from the
+//! driver's `cuLibraryGetGlobal`, one library standing for all compiled code.
 use crate::driver::Driver;
 use crate::export::with_context;
 use crate::types::{Address, Handle, INVALID_SYMBOL, INVALID_VALUE, Out, Outcome, Status};

@@ -1,8 +1,10 @@
-//! What the runtime keeps per thread: the chosen device, the last error, pending launch configurations.
+//! What the runtime keeps per thread: the chosen device, the last error, pending launch
+//! configurations.
 use crate::types::{Device, Dim3, Handle, SUCCESS, Status};
 use std::cell::{Cell, RefCell};
 
-/// What `<<<grid, block, shared, stream>>>` said, between the push and the pop around a kernel's stub.
+/// What `<<<grid, block, shared, stream>>>` said, between the push and the pop around a kernel's
+/// stub.
 #[derive(Clone, Copy)]
 pub struct LaunchConfiguration {
     pub grid: Dim3,

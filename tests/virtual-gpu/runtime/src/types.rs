@@ -29,7 +29,8 @@ pub const SYMBOL_NOT_FOUND: Status = 500;
 /// `cudaErrorNotSupported`.
 pub const NOT_SUPPORTED: Status = 801;
 
-/// A place of the caller's for a result. Null, or valid for a write: that is the C interface's contract.
+/// A place of the caller's for a result. Null, or valid for a write: that is the C interface's
+/// contract.
 #[repr(transparent)]
 pub struct Out<T>(pub *mut T);
 
