@@ -1,6 +1,6 @@
 //! What `/proc` says. Everything here may be gone the moment after it was read.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt};
 
 use crate::{
     ledger::{Identity, clean},
@@ -82,6 +82,19 @@ fn innermost_pid(pid: u32) -> Option<u32> {
 pub fn command(pid: u32) -> Vec<String> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     arguments(&bytes)
+}
+
+/// Those of a process's variables that may be recorded, as they were when it started; none where
+/// they cannot be read.
+#[must_use]
+pub fn environment(pid: u32) -> BTreeMap<String, String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let variables = bytes.split(|byte| *byte == 0).filter_map(|variable| {
+        let (name, value) = std::str::from_utf8(variable).ok()?.split_once('=')?;
+        let known = wire::text::ENVIRONMENT_NAMES.contains(&name);
+        known.then(|| (name.to_owned(), clean(value.as_bytes())))
+    });
+    variables.collect()
 }
 
 /// Arguments each ended by a NUL; a title is padded with NULs.

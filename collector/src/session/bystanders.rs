@@ -1,6 +1,6 @@
 //! Processes of the job that never used CUDA.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
     ledger::{End, Identity, Instance},
@@ -9,17 +9,30 @@ use crate::{
 
 /// Processes that are followed at most; each costs a descriptor.
 const MOST: usize = 512;
+/// Looking at all processes takes at most one part in so many of the thread's time.
+const REST: u32 = 50;
 
 /// The descendants of this process, seen from time to time. One that lives shorter than that is
 /// not seen.
 #[derive(Debug, Default)]
 pub struct Bystanders {
     seen: BTreeMap<(u32, u64), (Bystander, Watch)>,
+    next: Option<Instant>,
 }
 
 impl Bystanders {
-    /// Looks for new ones, and at the titles of those that are there.
+    /// Looks for new ones, and at the titles of those that are there; where there are so many
+    /// processes that it takes long, not each time it is asked.
     pub fn look(&mut self) {
+        let begin = Instant::now();
+        if self.next.is_some_and(|next| begin < next) {
+            return;
+        }
+        self.look_at_all();
+        self.next = Some(begin + begin.elapsed() * REST);
+    }
+
+    fn look_at_all(&mut self) {
         for pid in proc_fs::descendants(std::process::id()) {
             let Some(stat) = proc_fs::stat(pid) else { continue };
             let command = proc_fs::command(pid);
@@ -28,7 +41,7 @@ impl Bystanders {
                 continue;
             }
             let (bystander, _) = self.seen.entry(key).or_insert_with(|| first_seen(key));
-            bystander.role = role::role(&command, &BTreeMap::new());
+            bystander.role = role::role(&command, &proc_fs::environment(pid));
             bystander.command = redact::command_line(&command);
         }
     }
@@ -38,6 +51,12 @@ impl Bystanders {
         if let Some((_, watch)) = self.seen.get_mut(&key) {
             watch.tell(end);
         }
+    }
+
+    /// Whether all of them have ended.
+    #[must_use]
+    pub fn are_gone(&self) -> bool {
+        self.seen.keys().all(|(pid, start_ticks)| !proc_fs::is_alive(*pid, *start_ticks))
     }
 
     /// All of them as they are now, but for those in `traced`, which recorded.

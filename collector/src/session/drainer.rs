@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::{
     Progress,
     bystanders::Bystanders,
+    gpus::Watcher,
     pace,
     refused::Refused,
     sink::{Item, Sink},
@@ -18,13 +19,17 @@ use super::{
 };
 use crate::{
     ledger::End,
-    nvml::Gpus,
     process::replaced,
     source::{Damage, offs, rings},
 };
 
-/// How often gauges, titles, NVML and the process tree are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often gauges, titles and the process tree are looked at, and NVML asked.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+
+/// How long descendants that recorded may outlive the command before the trace ends without them.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for those that never used CUDA: helpers that end because the command did.
+const BYSTANDERS_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the thread that waits for processes knows.
 #[derive(Debug)]
@@ -38,8 +43,8 @@ pub enum News {
         /// How.
         end: End,
     },
-    /// The command has ended; who still records may go on until then.
-    Over(Instant),
+    /// The command has ended.
+    Over,
 }
 
 /// What the drain thread owns.
@@ -56,7 +61,7 @@ pub struct Drainer<P> {
     /// Rings whose process has not finished making them.
     starting: HashSet<PathBuf>,
     bystanders: Bystanders,
-    gpus: Option<Gpus>,
+    gpus: Option<Watcher>,
     /// Counts of processes that have ended.
     past: Progress,
     /// Pids and start times of processes that used CUDA.
@@ -86,7 +91,6 @@ impl<P: FnMut(Progress)> Drainer<P> {
     /// Drains until the command is over and nobody records any more; what went wrong with the
     /// trace, if anything did.
     pub fn run(mut self) -> Option<String> {
-        self.gpus = Gpus::open().map_err(|sentence| self.sink.send(Item::Note(sentence))).ok();
         let mut looked: Option<Instant> = None;
         let mut drained = Instant::now();
         loop {
@@ -98,7 +102,7 @@ impl<P: FnMut(Progress)> Drainer<P> {
                 looked = Some(Instant::now());
                 self.look();
             }
-            if self.over.is_some_and(|until| self.traced.is_empty() || Instant::now() >= until) {
+            if self.over.is_some_and(|since| self.is_done(since.elapsed())) {
                 return self.close();
             }
             match self.news.recv_timeout(wait) {
@@ -110,6 +114,11 @@ impl<P: FnMut(Progress)> Drainer<P> {
         }
     }
 
+    fn is_done(&self, since_over: Duration) -> bool {
+        let quiet = self.bystanders.are_gone() || since_over >= BYSTANDERS_PATIENCE;
+        (self.traced.is_empty() && quiet) || since_over >= PATIENCE
+    }
+
     fn hear(&mut self, news: News) {
         match news {
             News::Ended { pid, start_ticks, end } => {
@@ -118,7 +127,7 @@ impl<P: FnMut(Progress)> Drainer<P> {
                 self.traced.iter_mut().filter(|t| t.key() == key).for_each(|t| t.tell(end));
                 self.refused.iter_mut().filter(|r| r.key() == key).for_each(|r| r.tell(end));
             }
-            News::Over(until) => self.over = Some(until),
+            News::Over => self.over = Some(Instant::now()),
         }
     }
 
@@ -131,6 +140,8 @@ impl<P: FnMut(Progress)> Drainer<P> {
             }
             match Traced::open(&found.path) {
                 Ok(traced) => {
+                    // A job that never uses CUDA does not wake the GPUs either.
+                    self.gpus.get_or_insert_with(|| Watcher::start(self.sink.sender()));
                     self.seen.push(traced.key());
                     self.traced.push(traced);
                     new = true;
@@ -202,9 +213,6 @@ impl<P: FnMut(Progress)> Drainer<P> {
         }
         self.look_for_refused();
         self.bystanders.look();
-        if let Some(gpus) = &self.gpus {
-            self.sink.send(Item::Reading(gpus.reading()));
-        }
         let mut progress = Progress { processes: self.traced.len(), ..self.past };
         self.traced.iter().for_each(|traced| traced.count(&mut progress));
         for gauges in self.traced.iter().flat_map(Traced::gauges) {

@@ -11,6 +11,7 @@
 
 mod bystanders;
 mod drainer;
+mod gpus;
 mod job_folder;
 mod pace;
 mod preload;
@@ -26,7 +27,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -42,9 +43,7 @@ use drainer::{Drainer, News};
 use job_folder::JobFolder;
 use sink::{Item, Sink};
 
-/// How long descendants that recorded may outlive the command before the trace ends without them.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often they are looked at then.
+/// How often who ended is looked for while the last of the job is drained.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What to run, and where the trace goes.
@@ -148,7 +147,7 @@ pub fn run(
     let rings = job_folder.as_ref().map(|folder| folder.path().to_owned());
     let drainer = start_draining(rings, inbox, writer, progress, &notes);
     let end = reap_until(started.id(), &news);
-    let _ = news.send(News::Over(Instant::now() + PATIENCE));
+    let _ = news.send(News::Over);
     let trouble = match drainer {
         Ok(drainer) => {
             while !drainer.is_finished() {

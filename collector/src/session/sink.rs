@@ -47,6 +47,8 @@ pub enum Item {
     Note(String),
     /// All of a ring is stored: its file can go.
     Remove(PathBuf),
+    /// Nothing that counts comes any more.
+    End,
 }
 
 /// The way to the writer thread.
@@ -74,10 +76,16 @@ impl Sink {
         let _ = self.items.send(item);
     }
 
+    /// Another way to the writer thread.
+    #[must_use]
+    pub fn sender(&self) -> Sender<Item> {
+        self.items.clone()
+    }
+
     /// Ends the trace; what went wrong with writing it, if anything did.
     #[must_use]
     pub fn finish(self) -> Option<String> {
-        drop(self.items);
+        self.send(Item::End);
         self.thread.join().unwrap_or_else(|_| Some("writing failed: the trace is cut".to_owned()))
     }
 }
@@ -86,7 +94,7 @@ impl Sink {
 /// removed, but everything taken: the drain must go on.
 fn write_all(mut writer: Option<Writer>, items: &Receiver<Item>) -> Option<String> {
     let mut failed = None;
-    for item in items {
+    for item in items.iter().take_while(|item| !matches!(item, Item::End)) {
         if let Some(Err(error)) = writer.as_mut().map(|writer| write(writer, item)) {
             failed = Some(error);
             writer = None;
@@ -121,5 +129,6 @@ fn write(writer: &mut Writer, item: Item) -> io::Result<()> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         },
+        Item::End => Ok(()),
     }
 }
