@@ -26,7 +26,9 @@ environment: virtual-gpu
 	tests/env/setup
 
 demo: build environment
-	$(release)/memtrace demo --python tests/env/vpython
+	trap 'rm -f "/dev/shm/memtrace-demo-$$$$"*' EXIT; \
+	VGPU_NAME=memtrace-demo-$$$$ LD_LIBRARY_PATH=target/vgpu \
+	    $(release)/memtrace demo --python tests/env/vpython
 
 test: lint unit build preload-check environment gpu-tests e2e real-gpu
 

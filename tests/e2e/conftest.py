@@ -11,6 +11,7 @@ import pytest
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 MEMTRACE = os.environ.get("MEMTRACE", str(CHECKOUT / "target/release/memtrace"))
+VGPU = str(CHECKOUT / "target/vgpu")
 VPYTHON = str(CHECKOUT / "tests/env/vpython")
 PROGRAMS = pathlib.Path(__file__).resolve().parent / "programs"
 

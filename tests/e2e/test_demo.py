@@ -7,7 +7,7 @@ import re
 import signal
 import time
 
-from conftest import CHECKOUT, MEMTRACE, VPYTHON
+from conftest import CHECKOUT, MEMTRACE, VGPU, VPYTHON
 
 MIB = 1 << 20
 
@@ -33,11 +33,12 @@ def processes(report):
 
 
 def test_the_demo_prints_what_the_readme_shows(machine):
-    out = machine.run(MEMTRACE, "demo", "--python", VPYTHON, "-o", machine.scratch / "trace")
+    trace = machine.scratch / "trace"
+    out = machine.run(MEMTRACE, "demo", "--python", VPYTHON, "-o", trace, LD_LIBRARY_PATH=VGPU)
     assert out.returncode == 0, out.stderr
     assert normal(out.stdout) == normal(golden())
     assert max(map(len, out.stdout.splitlines())) <= 100
-    report = machine.report(machine.scratch / "trace")
+    report = machine.report(trace)
     (finding,) = [f for f in report["findings"] if f["confidence"] != "info"]
     assert (finding["verdict"], [i["role"] for i in finding["instances"]]) == ("creep", ["tokenizer"])
     assert {"tokenizer", "scheduler"} <= processes(report).keys()

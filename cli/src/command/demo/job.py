@@ -18,6 +18,7 @@ REQUESTS = 40
 KV_LAYERS = 24
 KV_BYTES = 8 << 30
 HIDDEN = 2048
+MAX_BATCH = 4096
 
 
 def image_size(request):
@@ -57,10 +58,11 @@ def scheduler(features, tokens):
 
     def forward(patches):
         with torch.no_grad():
-            return model(torch.empty(min(patches, 4096), HIDDEN, device="cuda")).shape[0]
+            return model(torch.empty(min(patches, MAX_BATCH), HIDDEN, device="cuda")).shape[0]
 
     model = load_weights()
     cache = allocate_kv_cache()
+    forward(MAX_BATCH)  # servers warm up with their largest batch
     for request, patches in iter(features.get, None):
         tokens.put((request, forward(patches)))
     del cache
