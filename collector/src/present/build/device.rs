@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     rc::Rc,
 };
@@ -82,7 +83,7 @@ fn owners(owned: &Owned<Rc<str>>) -> Vec<Owner> {
         .map(|(name, sums)| Owner { name: name.to_string(), bytes: sums.reserved })
         .filter(|owner| owner.bytes > 0)
         .collect();
-    owners.sort_by(|a, b| b.bytes.cmp(&a.bytes));
+    owners.sort_by_key(|owner| Reverse(owner.bytes));
     owners
 }
 
@@ -110,7 +111,7 @@ fn allocators(owned: &Owned<Rc<str>>, gauges: &Gauges) -> Vec<Allocator> {
             }
         })
         .collect();
-    allocators.sort_by(|a, b| b.reserved_bytes.cmp(&a.reserved_bytes));
+    allocators.sort_by_key(|allocator| Reverse(allocator.reserved_bytes));
     allocators
 }
 
@@ -150,7 +151,7 @@ fn uses(
         .into_iter()
         .map(|(site, used)| SiteUse { site, live_bytes: used.bytes, blocks: used.blocks })
         .collect();
-    uses.sort_by(|a, b| b.live_bytes.cmp(&a.live_bytes));
+    uses.sort_by_key(|used| Reverse(used.live_bytes));
     uses
 }
 

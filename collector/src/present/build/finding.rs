@@ -6,7 +6,7 @@ use super::{Subject, sites::SiteBook};
 use crate::{
     detect::creep::{Finding as Creep, Verdict},
     present::{
-        report::{Confidence, Device, Finding, FindingInstance, Process, ProcessState},
+        report::{Allocator, Confidence, Device, Finding, FindingInstance, Process, ProcessState},
         text::{bytes, clock, count, name, percent},
     },
     symbol::{owner, site::SiteId},
@@ -34,10 +34,19 @@ impl Case<'_> {
         self.process.state == ProcessState::Running
     }
 
-    /// Reserved, releasable and stranded bytes of PyTorch's allocator there.
-    fn sums(&self) -> [u64; 3] {
-        let torch = self.device.allocators.iter().find(|allocator| allocator.name == owner::TORCH);
-        torch.map_or([0; 3], |a| [a.reserved_bytes, a.releasable_bytes, a.stranded_bytes])
+    /// What of its reserved comes back. What was in use between requests does not: a process that
+    /// ended gave that back, too, but only then.
+    fn releasable(&self) -> u64 {
+        let idle = self.creep.reserved.saturating_sub(self.creep.base);
+        self.torch().map_or(0, |torch| torch.releasable_bytes.min(idle))
+    }
+
+    fn is_stranded(&self) -> bool {
+        self.torch().is_some_and(|torch| torch.stranded_bytes > torch.releasable_bytes)
+    }
+
+    fn torch(&self) -> Option<&Allocator> {
+        self.device.allocators.iter().find(|allocator| allocator.name == owner::TORCH)
     }
 }
 
@@ -91,7 +100,7 @@ fn finding(
         site: site.to_string(),
         text: text(confidence, &cases, line.as_deref()),
         advice: advice(confidence, &cases),
-        releasable_bytes: cases.iter().map(|case| case.sums()[1]).sum(),
+        releasable_bytes: cases.iter().map(Case::releasable).sum(),
         since_ns: cases.iter().map(|case| case.since_ns).min().unwrap_or(0),
     }
 }
@@ -102,7 +111,7 @@ fn text(confidence: Confidence, cases: &[Case<'_>], line: Option<&str>) -> Strin
     let gained = bytes(sum(|case| case.creep.bytes));
     let jumps = count(sum(|case| case.creep.jumps.len() as u64), "jump");
     let since = cases.iter().map(|case| case.since_ns).min().map(clock).unwrap_or_default();
-    let [reserved, releasable] = [sum(|case| case.sums()[0]), sum(|case| case.sums()[1])];
+    let (reserved, releasable) = (sum(|case| case.creep.reserved), sum(|case| case.releasable()));
     let base = bytes(cases.iter().map(|case| case.creep.base).max().unwrap_or(0));
     let (crept, is) = match (confidence, cases.iter().any(Case::is_running)) {
         (Confidence::Info, true) => ("crept and has stopped", "is"),
@@ -155,8 +164,7 @@ fn advice(confidence: Confidence, cases: &[Case<'_>]) -> String {
         "call torch.cuda.empty_cache() {place} after each request, or bound the sizes that line \
          is given: PyTorch's allocator keeps what the largest of every size needed."
     );
-    let stranded = |case: &Case<'_>| case.sums()[2] > case.sums()[1];
-    if cases.iter().any(stranded) {
+    if cases.iter().any(Case::is_stranded) {
         advice.push_str(
             " Much of it is stranded beside live blocks: there \
              PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True helps.",

@@ -7,9 +7,6 @@ use super::{
 };
 use crate::present::report::{Gpu, GpuProcess, Process, ProcessState, Report};
 
-/// What NVML said up to so long ago is as good as now, ns.
-const NOW: u64 = 2_000_000_000;
-
 pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     let name = if gpu.name.is_empty() { "GPU" } else { &gpu.name };
     page.line(0, &format!("{name}  {}  {}", gpu.uuid, bytes(gpu.total_bytes)));
@@ -33,10 +30,12 @@ pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     }
 }
 
-/// When NVML said it, where that is not now.
+/// When NVML said it, where that is not now: of a job that has ended.
 fn when(report: &Report, gpu: &Gpu) -> String {
-    let late = |time: &u64| report.as_of_ns.saturating_sub(*time) > NOW;
-    gpu.nvml_time_ns.filter(late).map(|time| format!("at {}", clock(time))).unwrap_or_default()
+    let runs = |process: &Process| process.cuda && process.state == ProcessState::Running;
+    let running = report.processes.iter().any(runs);
+    let time = gpu.nvml_time_ns.filter(|_| !running);
+    time.map(|time| format!("at {}", clock(time))).unwrap_or_default()
 }
 
 fn holder(report: &Report, process: &GpuProcess) -> String {
