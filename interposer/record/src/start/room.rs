@@ -7,8 +7,8 @@ use wire::{
     layout::PROFILES,
 };
 
-use super::folder::Folder;
-use crate::sys::{self, Fd};
+use super::{control_group, folder::Folder};
+use crate::sys::Fd;
 
 /// A file takes at most this share of what is free.
 const SHARE: u64 = 4;
@@ -21,7 +21,7 @@ const TOO_MANY: u64 = 2 << 30;
 pub fn profile(folder: &Folder) -> Result<usize, Reason> {
     choose(
         free_on_file_system(folder.fd()),
-        free_in_control_group().unwrap_or(u64::MAX),
+        control_group::free().unwrap_or(u64::MAX),
         occupied(folder.fd(), true),
     )
 }
@@ -85,42 +85,10 @@ fn occupied(folder: &Fd, with_subfolders: bool) -> u64 {
     sum
 }
 
-/// What the process's control group (version 2) and the groups above it leave, `None` without a
-/// limit. Memory of tmpfs files is charged to the group, and past the limit the kernel kills.
-fn free_in_control_group() -> Option<u64> {
-    const ROOT: &[u8] = b"/sys/fs/cgroup";
-    let mut buffer = [0; 1024];
-    let groups = sys::read_file(c"/proc/self/cgroup", &mut buffer)?;
-    let group = groups.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
-    let mut path = [0; 1280];
-    let mut end = ROOT.len().checked_add(group.len())?;
-    path.get_mut(..ROOT.len())?.copy_from_slice(ROOT);
-    path.get_mut(ROOT.len()..end)?.copy_from_slice(group);
-    let mut least = None;
-    while end >= ROOT.len() {
-        if let Some(free) = free_in_group(&mut path, end) {
-            least = Some(least.unwrap_or(u64::MAX).min(free));
-        }
-        end = path.get(..end)?.iter().rposition(|byte| *byte == b'/')?;
-    }
-    least
-}
-
-/// `memory.max - memory.current` of the group whose path is the first `end` bytes.
-fn free_in_group(path: &mut [u8], end: usize) -> Option<u64> {
-    let mut number = |file: &CStr| {
-        let bytes = file.to_bytes_with_nul();
-        path.get_mut(end..end.checked_add(bytes.len())?)?.copy_from_slice(bytes);
-        let mut buffer = [0; 32];
-        let text = sys::read_file(CStr::from_bytes_until_nul(path).ok()?, &mut buffer)?;
-        core::str::from_utf8(text).ok()?.trim_ascii().parse::<u64>().ok()
-    };
-    Some(number(c"/memory.max")?.saturating_sub(number(c"/memory.current")?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys;
     use wire::layout::{FULL, SMALL};
 
     #[test]
