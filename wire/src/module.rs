@@ -1,6 +1,7 @@
 //! Executable mappings of the process, so that a return address can be named later, and elsewhere.
 //!
-//! Eight words each, appended and never changed:
+//! Eight words each, appended and never changed; of two that overlap the later one counts, because
+//! the earlier one must have been unmapped:
 //!
 //! ```text
 //! word 0  first address        4  inode
