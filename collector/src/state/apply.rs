@@ -86,10 +86,24 @@ impl State {
             }
             Class::None => {}
         }
+        if matches!(record.class, Class::Linear | Class::Mapping | Class::Reservation) {
+            self.adopt(start, size);
+        }
+    }
+
+    /// A block that lived on without memory lies in what was taken now.
+    fn adopt(&mut self, start: u64, size: u64) {
+        let block = self.blocks.over(start, size).next().map(|block| (block.start, block.size));
+        if let Some((at, size)) = block {
+            self.promote(at.max(start), size);
+        }
     }
 
     /// Adds memory that has addresses of its own.
     pub(super) fn span(&mut self, start: u64, mut unit: Unit, thread: u32) {
+        if self.spans.is_past(start, unit.size, unit.birth) {
+            return;
+        }
         let known = self.spans.at(start).filter(|span| span.start == start);
         if let Some(known) = known.filter(|span| span.value.birth == unit.birth) {
             unit.standing = known.value.standing;
@@ -103,7 +117,11 @@ impl State {
 
     /// Adds memory without device addresses.
     pub(super) fn thing(&mut self, handle: u64, unit: Unit) {
-        if let Some(gone) = self.things.insert((unit.class, handle), unit) {
+        let key = (unit.class, handle);
+        if self.things.get(&key).is_some_and(|known| known.birth > unit.birth) {
+            return;
+        }
+        if let Some(gone) = self.things.insert(key, unit) {
             self.books.give_back(&gone);
         }
         self.books.take(&unit);
@@ -111,6 +129,9 @@ impl State {
 
     /// Adds a block of PyTorch's.
     pub(super) fn lend(&mut self, start: u64, size: u64, block: Lent) {
+        if self.blocks.is_past(start, size, block.birth) {
+            return;
+        }
         for gone in self.blocks.insert(start, size, block) {
             self.books.block_died(gone.value.device, gone.value.site, gone.size, false);
         }

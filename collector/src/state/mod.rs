@@ -11,8 +11,8 @@
 //!
 //! Nothing here reads a file or a clock. The same events in, the same state out; and an event whose
 //! effect is there already changes nothing, because a live set and a ring are never read at the
-//! same instant: an `Alloc` replaces what was at its address, a free of something absent is
-//! ignored.
+//! same instant: an `Alloc` replaces what was at its address unless that is younger, and a free
+//! ignores what is absent or younger than itself.
 
 mod apply;
 mod book;
@@ -47,7 +47,7 @@ use wire::record::Class;
 use book::Books;
 use piece::Ending;
 use pool::Pools;
-use range::Ranges;
+use range::{Born, Ranges};
 use unit::Unit;
 use vmm::{HandleId, Vmm};
 
@@ -60,6 +60,12 @@ struct Lent {
     device: Device,
     site: Site,
     birth: u64,
+}
+
+impl Born for Lent {
+    fn birth(&self) -> u64 {
+        self.birth
+    }
 }
 
 /// Memory whose standing is open until the thread that took it goes on.

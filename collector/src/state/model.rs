@@ -155,6 +155,7 @@ impl Model {
                     return false;
                 }
                 self.take(class, device, at, size, 0);
+                self.adopt();
             }
             Op::Reserve { at, size } => {
                 let taken = self.covers(&[Class::Reservation, Class::Mapping], at, size);
@@ -162,6 +163,7 @@ impl Model {
                     return false;
                 }
                 self.take(Class::Reservation, device, at, size, 0);
+                self.adopt();
             }
             Op::Create { size, imported } => {
                 let class = if imported { Class::ImportedHandle } else { Class::Handle };
@@ -186,6 +188,15 @@ impl Model {
             }
         }
         true
+    }
+
+    /// What was taken last belongs to PyTorch if one of its blocks lives there without memory.
+    fn adopt(&mut self) {
+        let Some(last) = self.held.last() else { return };
+        let marked = self.covers(&[Class::Block], last.at, last.size).is_some();
+        if let Some(last) = self.held.last_mut() {
+            last.marked = marked && last.class != Class::Managed;
+        }
     }
 
     fn map(&mut self, handle: usize, at: u64) -> bool {

@@ -6,7 +6,7 @@ use super::{
     Device, Site,
     book::Books,
     piece::Piece,
-    range::{Ranges, Span},
+    range::{Born, Ranges, Span},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub(super) struct PoolBlock {
     pub birth: u64,
 }
 
+impl Born for PoolBlock {
+    fn birth(&self) -> u64 {
+        self.birth
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pools {
     pools: BTreeMap<u64, Pool>,
@@ -46,7 +52,7 @@ impl Pools {
 
     /// A pool that came to be, or one that is seen again.
     pub fn create(&mut self, handle: u64, pool: Pool, books: &mut Books) {
-        if self.pools.get(&handle).is_some_and(|known| known.birth == pool.birth) {
+        if self.pools.get(&handle).is_some_and(|known| known.birth >= pool.birth) {
             return;
         }
         let before = self.pools.insert(handle, pool);
@@ -81,6 +87,9 @@ impl Pools {
     }
 
     pub fn take(&mut self, start: u64, size: u64, block: PoolBlock, books: &mut Books) {
+        if self.blocks.is_past(start, size, block.birth) {
+            return;
+        }
         for gone in self.blocks.insert(start, size, block) {
             self.died(&gone, books);
         }

@@ -17,6 +17,11 @@ impl<T> Span<T> {
     }
 }
 
+/// Something that began at a moment, ns.
+pub(super) trait Born {
+    fn birth(&self) -> u64;
+}
+
 /// Ranges by start. Whoever hands out addresses never hands out the same byte twice, so a new
 /// range that overlaps an old one proves that the old one's end was missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,15 @@ impl<T> Ranges<T> {
         let gone = gone.into_iter().filter_map(|start| self.remove(start)).collect();
         self.0.insert(start, Span { start, size, value });
         gone
+    }
+
+    /// Whether a byte of `start..start + size` is known to be something that was born after `birth`:
+    /// then whatever was there before is gone already.
+    pub fn is_past(&self, start: u64, size: u64, birth: u64) -> bool
+    where
+        T: Born,
+    {
+        self.over(start, size.max(1)).any(|span| span.value.birth() > birth)
     }
 
     /// Takes out the range that begins at `start`.

@@ -2,7 +2,7 @@
 
 use wire::record::Class;
 
-use super::{Device, Kind, Site};
+use super::{Device, Kind, Site, range::Born};
 
 /// Whose memory it is, as far as blocks tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,12 @@ impl Standing {
 /// Whether memory of this class is a range of device addresses by itself.
 pub(super) fn has_addresses(class: Class) -> bool {
     matches!(class, Class::Linear | Class::Managed | Class::IpcImport)
+}
+
+impl Born for Unit {
+    fn birth(&self) -> u64 {
+        self.birth
+    }
 }
 
 impl Unit {

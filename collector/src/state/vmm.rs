@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     book::Books,
     piece::Piece,
-    range::{Ranges, Span},
+    range::{Born, Ranges, Span},
     unit::{Standing, Unit},
 };
 
@@ -42,6 +42,18 @@ pub(super) struct Reservation {
     pub birth: u64,
     /// A block of PyTorch's ever lay in it.
     pub holds_blocks: bool,
+}
+
+impl Born for Mapping {
+    fn birth(&self) -> u64 {
+        self.birth
+    }
+}
+
+impl Born for Reservation {
+    fn birth(&self) -> u64 {
+        self.birth
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,8 +94,11 @@ impl Vmm {
             && let Some(id) = self.named.get(&name).copied()
         {
             if let Some(known) = self.handles.get_mut(&id)
-                && known.unit.birth == unit.birth
+                && known.unit.birth >= unit.birth
             {
+                if known.unit.birth > unit.birth {
+                    return id;
+                }
                 // The same event once more: what has been learned about the handle stays.
                 books.give_back(&known.unit);
                 known.unit = Unit { standing: known.unit.standing, ..unit };
@@ -145,6 +160,9 @@ impl Vmm {
     /// Maps the handle called `name`; `stand_in` describes the memory should nobody know it.
     pub fn map(&mut self, start: u64, size: u64, name: u64, stand_in: Unit, books: &mut Books) {
         let birth = stand_in.birth;
+        if self.mappings.is_past(start, size, birth) {
+            return;
+        }
         let known = self.mappings.at(start);
         let again =
             known.is_some_and(|at| (at.start, at.size, at.value.birth) == (start, size, birth));
@@ -190,6 +208,9 @@ impl Vmm {
     }
 
     pub fn reserve(&mut self, start: u64, size: u64, birth: u64) {
+        if self.reservations.is_past(start, size, birth) {
+            return;
+        }
         let known = self.reservations.at(start);
         let again = known.filter(|at| at.start == start && at.value.birth == birth);
         let holds_blocks = again.is_some_and(|at| at.value.holds_blocks);
