@@ -209,18 +209,13 @@ impl<'a> Ledger<'a> {
         self.ring.publish_pair(&record, &Record::second(now.time, [event.extra, 0, 0]));
     }
 
-    /// The stacks of the calling thread, as far as they are wanted.
+    /// The stacks of the calling thread, as far as the control page wants them.
     fn ids(&self, now: Now, with_native: bool) -> Ids {
-        let wanted = |deepest: Level, take: &dyn Fn() -> u32| {
-            if now.level <= deepest { take() } else { NO_STACK }
-        };
+        let native = with_native && now.level == Level::Full;
+        let python = now.level <= Level::Python;
         Ids {
-            native: if with_native {
-                wanted(Level::Full, &|| self.stacks.native())
-            } else {
-                NO_STACK
-            },
-            python: wanted(Level::Python, &|| self.stacks.python()),
+            native: if native { self.stacks.native() } else { NO_STACK },
+            python: if python { self.stacks.python() } else { NO_STACK },
         }
     }
 

@@ -55,25 +55,45 @@ fn environment(text: &[AtomicU64]) {
         let entry = unsafe { CStr::from_ptr(entry) }.to_bytes();
         // SAFETY: at most one past the end, as the null pointer was not met yet.
         next = unsafe { next.add(1) };
-        if !is_wanted(entry) {
-            continue;
+        if is_wanted(entry) {
+            let Some(end) = append(&mut buffer, filled, entry) else { break };
+            filled = end;
         }
-        let end = filled.saturating_add(entry.len());
-        let (Some(place), Some(newline)) = (
-            buffer.get_mut(filled..end).map(|place| place.copy_from_slice(entry)),
-            buffer.get_mut(end),
-        ) else {
-            break;
-        };
-        let () = place;
-        *newline = b'\n';
-        filled = end.saturating_add(1);
     }
     ENVIRONMENT.write(text, buffer.get(..filled).unwrap_or_default());
+}
+
+/// Puts a line into `buffer` at `at` and returns its end; `None` if it does not fit.
+fn append(buffer: &mut [u8], at: usize, line: &[u8]) -> Option<usize> {
+    let end = at.checked_add(line.len())?;
+    let (last, place) = buffer.get_mut(at..=end)?.split_last_mut()?;
+    place.copy_from_slice(line);
+    *last = b'\n';
+    end.checked_add(1)
 }
 
 fn is_wanted(entry: &[u8]) -> bool {
     ENVIRONMENT_NAMES.iter().any(|name| {
         entry.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'='))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_listed_names_are_wanted() {
+        assert!(is_wanted(b"RANK=3"));
+        assert!(!is_wanted(b"RANKED=3") && !is_wanted(b"RANK") && !is_wanted(b"API_TOKEN=x"));
+    }
+
+    #[test]
+    fn lines_fill_a_buffer_to_its_last_byte() {
+        let mut buffer = [0; 9];
+        let end = append(&mut buffer, 0, b"RANK=3").unwrap();
+        assert_eq!(append(&mut buffer, end, b"AB"), None);
+        assert_eq!(append(&mut buffer, end, b"A"), Some(9));
+        assert_eq!(&buffer, b"RANK=3\nA\n");
+    }
 }
