@@ -342,6 +342,8 @@ pub struct Events {
     pub live_overflow: u64,
     /// Bytes of those.
     pub unlisted_bytes: u64,
+    /// Calls that were taking or giving back memory when it was looked at, or when it died.
+    pub in_flight: u64,
 }
 
 /// A distinct call stack that allocates.

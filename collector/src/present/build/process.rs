@@ -39,6 +39,7 @@ pub(super) fn traced(
             overwritten: losses.overwritten,
             live_overflow: process.health.counter(Counter::LiveOverflow),
             unlisted_bytes: process.health.counter(Counter::UnlistedBytes),
+            in_flight: process.in_flight.into(),
         },
         warnings: process.warnings.clone(),
     }

@@ -1,7 +1,7 @@
 //! A process: who it is, what it holds on each device, and what to know about the numbers.
 
 use super::{
-    amount::{bytes, clock, known, percent},
+    amount::{bytes, clock, count, known, percent},
     page::Page,
     segment, site, who,
 };
@@ -134,6 +134,7 @@ fn out_of_memory(page: &mut Page, report: &Report, oom: &Oom) {
     page.paragraph(6, "", &text);
 }
 
+/// What is missing of the timeline, and what nobody can know.
 fn losses(page: &mut Page, process: &Process) {
     let events = &process.events;
     let counts =
@@ -144,7 +145,12 @@ fn losses(page: &mut Page, process: &Process) {
         .map(|(number, what)| format!("{number} {what}"))
         .collect();
     if !lost.is_empty() {
-        let text = format!("of {} events {}", events.seen, lost.join(" and "));
-        page.paragraph(2, "Lost: ", &format!("{text}; what is held now is exact all the same"));
+        let text = format!("{} seen, {}", events.seen, lost.join(", "));
+        page.paragraph(2, "Events: ", &format!("{text}; what is held is exact all the same"));
+    }
+    if events.in_flight > 0 && process.state != ProcessState::Running {
+        let calls = count(events.in_flight, "call");
+        let text = format!("{calls} taking or giving back memory when it died");
+        page.paragraph(2, "In flight: ", &text);
     }
 }

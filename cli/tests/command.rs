@@ -1,0 +1,137 @@
+//! The command as a user meets it: what it says, and its exit status.
+
+use std::{
+    fs,
+    io::Read,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+/// The command, in a folder of its own, without its libraries, and with rings of its own.
+struct Bench {
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join("rings")).unwrap();
+        let program = env!("CARGO_BIN_EXE_memtrace");
+        fs::hard_link(program, folder.join("memtrace"))
+            .or_else(|_| fs::copy(program, folder.join("memtrace")).map(drop))
+            .unwrap();
+        Self { folder }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.folder.join("memtrace"));
+        command.args(arguments).current_dir(&self.folder);
+        command.env("MEMTRACE_DIR", self.folder.join("rings")).env_remove("LD_PRELOAD");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn bad_input_is_one_sentence_a_hint_and_exit_2() {
+    let bench = Bench::new("bad-input");
+    fs::create_dir(bench.folder.join("empty")).unwrap();
+    let cases: [&[&str]; 7] = [
+        &[],
+        &["no-such-command"],
+        &["report", "no-such-folder"],
+        &["report", "empty"],
+        &["report", "-p", "4194304"],
+        &["report", "-p", "one"],
+        &["run"],
+    ];
+    for case in cases {
+        let output = bench.run(case);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{case:?}: {said}");
+        let lines: Vec<&str> = said.lines().collect();
+        assert_eq!(lines.len(), 2, "{case:?}: {said}");
+        assert!(lines[0].starts_with("memtrace: "), "{case:?}: {said}");
+        assert!(lines[1].starts_with("hint: "), "{case:?}: {said}");
+        assert!(output.stdout.is_empty(), "{case:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let bench = Bench::new("help");
+    for case in [["--help"], ["--version"]] {
+        let output = bench.run(&case);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+        assert!(!output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn without_any_process_the_report_says_so() {
+    let bench = Bench::new("nobody");
+    let output = bench.run(&["report"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("No process has used CUDA under memtrace.\n"), "{text}");
+    let json = bench.run(&["report", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&report["schema_version"], &report["processes"]),
+        (&1.into(), &serde_json::json!([]))
+    );
+}
+
+#[test]
+fn the_status_of_run_is_the_job_s_traced_or_not() {
+    let bench = Bench::new("run");
+    fs::write(bench.folder.join("plain"), "").unwrap();
+    // The library is not beside the command: the job runs all the same.
+    let cases: [(&[&str], i32); 5] = [
+        (&["true"], 0),
+        (&["sh", "-c", "exit 7"], 7),
+        (&["sh", "-c", "kill -TERM $$"], 128 + 15),
+        (&["no-such-program"], 127),
+        (&["./plain"], 126),
+    ];
+    for (i, (job, status)) in cases.into_iter().enumerate() {
+        let folder = format!("trace-{i}");
+        let mut arguments = vec!["run", "-o", &folder, "--"];
+        arguments.extend(job);
+        let output = bench.run(&arguments);
+        assert_eq!(output.status.code(), Some(status), "{job:?}: {}", stderr(&output));
+        assert!(output.stdout.is_empty());
+        assert_eq!(bench.folder.join(&folder).exists(), status < 126 || status > 127);
+        assert!(stderr(&output).contains("untraced"), "{job:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let bench = Bench::new("pipe");
+    let mut child = bench
+        .command(&["report", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!((child.wait().unwrap().code(), said), (Some(0), String::new()));
+}
+
+#[test]
+fn lib_says_where_the_library_should_be() {
+    let output = Bench::new("lib").run(&["lib"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("libmemtrace.so is not there"), "{}", stderr(&output));
+}
