@@ -72,6 +72,23 @@ pub fn each(mut visit: impl FnMut(&Object<'_>) -> ControlFlow<()>) {
     unsafe { libc::dl_iterate_phdr(Some(step), (&raw mut visit).cast()) };
 }
 
+/// A number that grows with every object that is loaded.
+#[must_use]
+pub fn loads() -> u64 {
+    let mut loads = 0;
+    // SAFETY: `count` gets back the pointer it expects, and only during this call.
+    unsafe { libc::dl_iterate_phdr(Some(count), (&raw mut loads).cast()) };
+    loads
+}
+
+unsafe extern "C" fn count(info: *mut dl_phdr_info, _: usize, loads: *mut c_void) -> c_int {
+    // SAFETY: `dl_iterate_phdr` passes a valid description.
+    let adds = unsafe { (*info).dlpi_adds };
+    // SAFETY: `loads` passed a pointer to its own number.
+    unsafe { *loads.cast::<u64>() = adds };
+    1
+}
+
 unsafe extern "C" fn step(info: *mut dl_phdr_info, _: usize, visit: *mut c_void) -> c_int {
     // SAFETY: `dl_iterate_phdr` passes a valid description.
     let info = unsafe { &*info };
@@ -131,6 +148,16 @@ impl Object<'_> {
         self.headers.iter().filter(|header| header.p_type == PT_LOAD).any(|header| {
             let start = self.base.wrapping_add(header.p_vaddr as usize);
             address.wrapping_sub(start) < header.p_memsz as usize
+        })
+    }
+
+    /// First address of the object's segments, and one past the last.
+    #[must_use]
+    pub fn bounds(&self) -> (usize, usize) {
+        let segments = self.headers.iter().filter(|header| header.p_type == PT_LOAD);
+        segments.fold((usize::MAX, 0), |(first, end), header| {
+            let start = self.base.wrapping_add(header.p_vaddr as usize);
+            (first.min(start), end.max(start.wrapping_add(header.p_memsz as usize)))
         })
     }
 

@@ -4,6 +4,7 @@ mod memo;
 mod modules;
 mod native;
 pub mod python;
+mod switch;
 
 use core::sync::atomic::AtomicU64;
 use wire::{
@@ -17,7 +18,7 @@ use wire::{
 };
 
 use crate::{counters::Counters, maps};
-use {memo::Memo, modules::Executables, python::Python};
+use {memo::Memo, modules::Executables, python::Python, switch::Switchers};
 
 /// Code that is left out of stacks: the shim's and the recorder's own.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +53,7 @@ pub struct Stacks<'a> {
     executables: Executables<'a>,
     counters: Counters<'a>,
     inside: Inside,
+    switchers: Switchers,
     python: Python<'a>,
     memo: Memo,
 }
@@ -69,6 +71,7 @@ impl<'a> Stacks<'a> {
             executables: Executables::new(modules, arena, counters),
             counters,
             inside,
+            switchers: Switchers::new(),
             python: Python::new(word(PYTHON_VERSION)?, word(PYTHON_STATE)?),
             memo: Memo::new(),
         };
@@ -80,7 +83,8 @@ impl<'a> Stacks<'a> {
     /// The native stack of the calling thread.
     pub fn native(&self) -> u32 {
         let mut frames = [0; native::DEPTH];
-        let (depth, whole) = native::walk(&mut frames, &self.inside);
+        self.switchers.look();
+        let (depth, whole) = native::walk(&mut frames, &self.inside, &self.switchers);
         if !whole {
             self.counters.count(Counter::StackTruncated);
         }

@@ -5,7 +5,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::Inside;
+use super::{Inside, switch::Switchers};
 
 /// Frames taken at most.
 pub const DEPTH: usize = 128;
@@ -25,14 +25,16 @@ unsafe extern "C" {
 struct Walk<'f> {
     frames: &'f mut [u64; DEPTH],
     inside: &'f Inside,
+    switchers: &'f Switchers,
     depth: usize,
     whole: bool,
 }
 
 /// Fills `frames` with return addresses, innermost first, without the leading ones in `inside`.
-/// Returns how many there are, and whether that is all of them.
-pub fn walk(frames: &mut [u64; DEPTH], inside: &Inside) -> (usize, bool) {
-    let mut walk = Walk { frames, inside, depth: 0, whole: true };
+/// Returns how many there are, and whether that is all of them. What called one of `switchers` is
+/// none of this stack.
+pub fn walk(frames: &mut [u64; DEPTH], inside: &Inside, switchers: &Switchers) -> (usize, bool) {
+    let mut walk = Walk { frames, inside, switchers, depth: 0, whole: true };
     // SAFETY: `see` gets the address of `walk`, which outlives the call; it does not unwind.
     unsafe { _Unwind_Backtrace(see, (&raw mut walk).cast()) };
     (walk.depth, walk.whole)
@@ -55,5 +57,5 @@ extern "C" fn see(context: *mut c_void, argument: *mut c_void) -> c_int {
     };
     *place = address;
     walk.depth = walk.depth.saturating_add(1);
-    CONTINUE
+    if walk.switchers.contain(address) { STOP } else { CONTINUE }
 }
