@@ -14,6 +14,7 @@ use collector::{
     state::{Site, State},
 };
 use wire::{
+    header::Counter,
     live::Entry,
     record::{Class, Record, Verb},
     trie::{FrameKind, Node},
@@ -173,6 +174,55 @@ fn equal_stacks_of_two_processes_are_one_site() {
     assert_eq!(both.processes[0].devices[0].sites, both.processes[1].devices[0].sites);
 }
 
+#[test]
+fn native_functions_are_named_where_all_are_asked_for_or_the_text_shows_them() {
+    // A stack through this test program, whose file can be read.
+    let path = std::env::current_exe().unwrap();
+    let inode = std::os::unix::fs::MetadataExt::ino(&path.metadata().unwrap());
+    let (start, offset) = code_of_this_program(path.to_str().unwrap());
+    let here =
+        native_functions_are_named_where_all_are_asked_for_or_the_text_shows_them as *const ();
+    let mut process = process(7, End::Running);
+    process.tables.modules =
+        vec![Module { start, end: u64::MAX, offset, path: path.to_str().unwrap().into(), inode }];
+    let frame = Node { parent: 0, kind: FrameKind::Native, frame: here as u64 + 1 };
+    process.tables.nodes.insert(NCCL, frame);
+    let job = job(vec![process]);
+    let named = |detail| {
+        let report = build(&job, detail);
+        let frames = report.sites.into_values().flat_map(|site| site.frames);
+        frames
+            .filter(|f| matches!(f, Frame::Native { function: Some(name), .. } if name.contains("native_functions")))
+            .count()
+    };
+    // With its Python stack the site has a line; the text does not need the function.
+    assert_eq!(named(Detail { segments: true, names: false }), 0);
+    assert_eq!(named(Detail { segments: true, names: true }), 1);
+}
+
+/// Where the code of this program is mapped, and which part of the file that is.
+fn code_of_this_program(path: &str) -> (u64, u64) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let code = maps.lines().find(|line| line.ends_with(path) && line.contains(" r-xp ")).unwrap();
+    let words: Vec<&str> = code.split_whitespace().collect();
+    let hex = |text| u64::from_str_radix(text, 16).unwrap();
+    (hex(words[0].split_once('-').unwrap().0), hex(words[2]))
+}
+
+#[test]
+fn what_found_no_room_in_the_live_table_is_in_the_sum_all_the_same() {
+    let mut process = process(7, End::Running);
+    process.health.counters = vec![0; 14];
+    process.health.counters[Counter::LiveOverflow as usize] = 3;
+    process.health.counters[Counter::UnlistedBytes as usize] = 5 * MIB;
+    process.gauges[0].reserved = 55 * MIB;
+    let report = build(&job(vec![process]), Detail::default());
+    let process = &report.processes[0];
+    assert_eq!((process.events.live_overflow, process.events.unlisted_bytes), (3, 5 * MIB));
+    assert_eq!(process.devices[0].reserved_bytes, 55 * MIB);
+    assert_eq!(report.gpus[0].processes[0].reserved_bytes, 55 * MIB);
+}
+
 fn reading(time: u64, used: u64, processes: &[(u32, Option<u64>)]) -> Reading {
     let gpu =
         Gpu { uuid: GPU, name: "card".into(), total: 1 << 30, used, processes: processes.to_vec() };
@@ -304,6 +354,31 @@ fn a_creep_names_process_bytes_share_line_and_what_to_do() {
     }
     assert!(advice.contains("empty_cache() in tokenizer (pid 7)"), "{advice}");
     assert_eq!(report.sites[site].line.as_deref(), Some("job.py:7 step"));
+}
+
+#[test]
+fn what_was_in_use_between_requests_does_not_count_as_releasable() {
+    let mut process = creeping(7, "tokenizer", End::Exited(Some(0)), crept(10, 0));
+    // At its end it had given back gigabytes of weights.
+    let mut held = held();
+    held.push(live(Class::Linear, 0x4000_0000, 2048 * MIB, TORCH));
+    process.played.state = State::from_live(&held);
+    let report = build(&job(vec![process]), Detail::default());
+    // Reserved 550 MiB at the last trough, of which 4 MiB were in use.
+    assert_eq!(report.findings[0].releasable_bytes, 546 * MIB);
+}
+
+#[test]
+fn where_most_is_stranded_the_advice_goes_on() {
+    let advice = |held: Vec<Live>| {
+        let mut process = creeping(7, "tokenizer", End::Running, crept(10, 0));
+        process.played.state = State::from_live(&held);
+        build(&job(vec![process]), Detail::default()).findings.remove(0).advice
+    };
+    assert!(!advice(held()).contains("expandable_segments"));
+    let mut pinned = held();
+    pinned.push(live(Class::Block, 0x2000_0000, MIB, 0));
+    assert!(advice(pinned).contains("expandable_segments:True"));
 }
 
 #[test]

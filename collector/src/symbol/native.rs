@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_function_is_found_by_its_offset_in_the_file() {
         // Where this function lies in the file, by the mapping it was loaded through.
-        let here = a_function_is_found_by_its_offset_in_the_file as *const () as u64 + 1;
+        let here = a_function_is_found_by_its_offset_in_the_file as *const () as u64;
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let offset = maps.lines().find_map(|line| {
             let mut words = line.split_whitespace();
@@ -151,9 +151,12 @@ mod tests {
             (start <= here && here < end).then_some(here - start + offset)
         });
         let file = Files::default().of(&this_program(inode_of_this_program()), None);
-        let names = Names::look_up([(&file, offset.unwrap())]);
-        let name = names.function(&file, offset.unwrap()).unwrap();
-        assert!(name.contains("a_function_is_found_by_its_offset_in_the_file"), "{name}");
+        let start = offset.unwrap();
+        let names = Names::look_up([(&file, start), (&file, start + 1)]);
+        let name = |offset| names.function(&file, offset).unwrap_or_default();
+        let this = "a_function_is_found_by_its_offset_in_the_file";
+        assert!(name(start + 1).contains(this), "{}", name(start + 1));
+        assert!(!name(start).contains(this), "a call that returns to here is of the one before");
     }
 
     #[test]

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn with_only_library_frames_the_innermost_is_shown_and_without_python_none() {
-        let frames = [python("/usr/lib/python3.11/contextlib.py", 3, "inner")];
+        let library = "/usr/lib/python3.11/contextlib.py";
+        let frames = [python(library, 3, "inner"), python(library, 4, "outer")];
         assert_eq!(place(&frames).unwrap().line, Some(3));
         assert_eq!(place(&[Frame::Generated]), None);
     }

@@ -7,11 +7,14 @@ use std::{
     rc::Rc,
 };
 
+use wire::header::Counter;
+
 use super::{Detail, Subject, gpu, sites::SiteBook, uuid_text};
 use crate::{
     ledger::{Event, Gauges},
     nvml::Reading,
     present::report::{Allocator, Block, ByKind, Device, Oom, Owner, Peak, Segment, SiteUse},
+    process::Process,
     state::{self, Backend, Kind, Owned, Site, Use},
     symbol::{modules::file_name, owner},
 };
@@ -26,9 +29,7 @@ pub(super) fn device(
     let state = &subject.process.played.state;
     let totals = state.totals(gauges.device);
     let owned = owned(subject, gauges.device);
-    let overflowed = subject.process.health.counter(wire::header::Counter::LiveOverflow) > 0;
-    // What found no room in the live table is in the recorder's gauge all the same.
-    let reserved = if overflowed { gauges.reserved } else { totals.reserved() };
+    let reserved = reserved(subject.process, gauges);
     Device {
         device: gauges.device,
         uuid: uuid_text(gauges.uuid),
@@ -57,6 +58,15 @@ pub(super) fn device(
             .map(|event| oom(subject, book, event))
             .collect(),
         segments: detail.segments.then(|| segments(subject, book, &owned)),
+    }
+}
+
+/// What a process took from the driver on a device. What found no room in the live table is in the
+/// recorder's gauge all the same.
+pub(super) fn reserved(process: &Process, gauges: &Gauges) -> u64 {
+    match process.health.counter(Counter::LiveOverflow) {
+        0 => process.played.state.totals(gauges.device).reserved(),
+        _ => gauges.reserved,
     }
 }
 

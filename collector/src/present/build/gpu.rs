@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Subject, uuid_text};
+use super::{Subject, device, uuid_text};
 use crate::{
     ledger::End,
     nvml::{self, Reading},
@@ -105,7 +105,7 @@ fn traced(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> 
                 instance: identity.instance.to_string(),
                 pid: subject.process.pid,
                 role: subject.process.role.clone(),
-                reserved_bytes: subject.process.played.state.totals(gauges.device).reserved(),
+                reserved_bytes: device::reserved(subject.process, gauges),
                 nvml_bytes: seen(subject).flatten(),
             });
         }

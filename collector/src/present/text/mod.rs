@@ -26,10 +26,11 @@ pub fn render(report: &Report) -> String {
         page.gap();
         gpu::show(&mut page, report, gpu);
     }
-    for process in &report.processes {
+    for process in report.processes.iter().filter(|process| process.cuda) {
         page.gap();
         process::show(&mut page, report, process);
     }
+    process::bystanders(&mut page, report);
     if !report.notes.is_empty() {
         page.gap();
     }

@@ -14,9 +14,6 @@ pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     let name = who::name(process.role.as_deref(), &process.command);
     page.line(0, &format!("{name}  pid {}  {}", process.pid, ending(process)));
     page.line(2, &process.command);
-    if !process.cuda {
-        page.line(2, "never used CUDA");
-    }
     let when = if process.state == ProcessState::Running { "now" } else { "at its end" };
     for each in &process.devices {
         device(page, report, each, when);
@@ -27,6 +24,21 @@ pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     losses(page, process);
     for warning in &process.warnings {
         page.paragraph(2, "Warning: ", warning);
+    }
+}
+
+/// The processes that hold nothing, in one paragraph: a job has many.
+pub(super) fn bystanders(page: &mut Page, report: &Report) {
+    let others = report.processes.iter().filter(|process| !process.cuda);
+    let named: Vec<String> = others
+        .map(|process| {
+            let name = who::name(process.role.as_deref(), &process.command);
+            format!("{name} (pid {}, {})", process.pid, ending(process))
+        })
+        .collect();
+    if !named.is_empty() {
+        page.gap();
+        page.paragraph(0, "Never used CUDA: ", &named.join(", "));
     }
 }
 
