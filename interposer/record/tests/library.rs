@@ -122,7 +122,10 @@ fn a_panic_ends_recording_and_nothing_else() {
     let folder = env::temp_dir().join(format!("memtrace-fault-{}", std::process::id()));
     // SAFETY: no other test runs meanwhile, and the test harness reads nothing there.
     unsafe { env::set_var("MEMTRACE_DIR", &folder) };
-    let recorder = start(&core());
+    let core = core();
+    // On a stack as small as some programs give their threads.
+    let thread = std::thread::Builder::new().stack_size(48 << 10).spawn(move || start(&core));
+    let recorder = thread.unwrap().join().unwrap();
     let ring = fs::read_dir(&folder)
         .unwrap()
         .map(|file| file.unwrap().path())

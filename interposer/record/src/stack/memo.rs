@@ -1,18 +1,31 @@
 //! Remembers which stack had which hash, so that a stack seen before costs one look-up.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::{
+    ptr, slice,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// Stacks remembered; a later one takes the place of an earlier one with the same index.
 const PLACES: usize = 1024;
 
 /// A direct-mapped cache. Each place is two words, `hash ^ id` and `id`, so that a pair mixed from
-/// two writers does not give back either hash.
-pub struct Memo([[AtomicU64; 2]; PLACES]);
+/// two writers does not give back either hash. In pages of its own: as a part of the ledger it would
+/// be on the stack, and more than once, of the thread that starts the recorder.
+pub struct Memo(&'static [[AtomicU64; 2]]);
 
 impl Memo {
-    /// An empty cache.
-    pub const fn new() -> Self {
-        Self([const { [const { AtomicU64::new(0) }; 2] }; PLACES])
+    /// An empty cache; without memory one that remembers nothing.
+    pub fn new() -> Self {
+        const BYTES: usize = size_of::<[[AtomicU64; 2]; PLACES]>();
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new anonymous mapping touches no memory in use.
+        let place = unsafe { libc::mmap(ptr::null_mut(), BYTES, access, flags, -1, 0) };
+        if place == libc::MAP_FAILED {
+            return Self(&[]);
+        }
+        // SAFETY: zeroed, as long as said, and never unmapped.
+        Self(unsafe { slice::from_raw_parts(place.cast(), PLACES) })
     }
 
     fn place(&self, hash: u64) -> Option<&[AtomicU64; 2]> {
