@@ -211,3 +211,26 @@ fn a_context_takes_its_memory_along() {
     let left: Vec<_> = script.state().segments(0).iter().map(|one| one.start).collect();
     assert_eq!(left, [200 * MIB]);
 }
+
+#[test]
+fn a_cache_that_is_empty_when_the_ring_begins_is_pytorchs_if_it_is_used_later() {
+    let mut script = Script::default();
+    script.take(Linear, 100 * MIB, 20 * MIB).take(Linear, 200 * MIB, 30 * MIB);
+    script.take(Reservation, 1000 * MIB, 100 * MIB);
+    script.take(Handle, 1, 20 * MIB).map(1000 * MIB, 20 * MIB, 1);
+    script.take(Linear, 300 * MIB, 40 * MIB);
+    let from = script.events.len();
+    // 300 MiB is given back, and what comes to lie there is of another time.
+    script.give(Linear, 300 * MIB, 40 * MIB);
+    script.take(Block, 100 * MIB, MIB).take(Block, 1000 * MIB, MIB);
+    script.take(Linear, 300 * MIB, 40 * MIB).take(Block, 300 * MIB, MIB);
+    let live = script.live();
+    let mut state = State::at_start(&live, &script.events[from..]);
+    assert_eq!(state.totals(0).allocator_reserved, 40 * MIB);
+    let mut grown = Vec::new();
+    for event in &script.events[from..] {
+        state.apply(event);
+        grown.extend(state.grown().iter().map(|growth| growth.bytes));
+    }
+    assert_eq!(grown, [40 * MIB]);
+}

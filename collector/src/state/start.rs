@@ -14,7 +14,7 @@ use wire::{
     record::{Class, Record, Verb},
 };
 
-use super::State;
+use super::{State, apply::bytes};
 use crate::ledger::{Event, Live};
 
 /// Index of the first entry made up here: beyond every index of a live table.
@@ -69,7 +69,38 @@ impl State {
         }
         find_pools(&mut then, events);
         find_handles(&mut then);
-        Self::from_live(&then)
+        let mut state = Self::from_live(&then);
+        state.look_ahead(events);
+        state
+    }
+
+    /// Memory in which a block comes to lie later belongs to PyTorch's allocator from the start: a
+    /// cache that is empty at the moment has no block to say so, and would seem to grow as it is
+    /// filled.
+    fn look_ahead(&mut self, events: &[Event]) {
+        let mut gone: HashSet<(Class, u64)> = HashSet::new();
+        for Event { record, .. } in events {
+            let of = (record.class, record.address);
+            match (record.verb, record.class) {
+                (Verb::FreeBegin, Class::Linear | Class::Reservation) => {
+                    gone.insert(of);
+                }
+                (Verb::FreeFailed, _) => {
+                    gone.remove(&of);
+                }
+                (Verb::Alloc, Class::Block) => {
+                    let span = self.spans.at(record.address);
+                    let around = self.vmm.reservations().at(record.address);
+                    let span = span.map(|span| (Class::Linear, span.start));
+                    let home = span.or(around.map(|around| (Class::Reservation, around.start)));
+                    if home.is_some_and(|home| !gone.contains(&home)) {
+                        self.promote(record.address, bytes(record.size));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.books.forget();
     }
 }
 

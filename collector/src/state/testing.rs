@@ -1,8 +1,11 @@
 //! Events for tests, in few words.
 
-use wire::record::{Class, FLAG_PRIVATE, Record, Verb};
+use wire::{
+    live::{Entry, LINK_REFERENCE},
+    record::{Class, FLAG_PRIVATE, Record, Verb},
+};
 
-use crate::ledger::Event;
+use crate::ledger::{Event, Live};
 
 pub(crate) const MIB: u64 = 1 << 20;
 /// Time between two events of a script, ns: long enough that nothing stays fresh for long.
@@ -85,6 +88,41 @@ impl Script {
     pub fn failed(&mut self, class: Class, address: u64, size: u64) -> &mut Self {
         self.push(Verb::FreeFailed, class, address, size, 0);
         self
+    }
+
+    /// The live table after all of it. No handle is released while it is mapped, and no free fails.
+    pub fn live(&self) -> Vec<Live> {
+        let mut held: Vec<&Record> = Vec::new();
+        for Event { record, .. } in &self.events {
+            match record.verb {
+                Verb::Alloc => held.push(record),
+                Verb::FreeBegin => {
+                    held.retain(|one| (one.class, one.address) != (record.class, record.address))
+                }
+                _ => {}
+            }
+        }
+        let handle = |name: u64| {
+            held.iter().position(|one| (one.class, one.address) == (Class::Handle, name))
+        };
+        let entry = |record: &Record| Entry {
+            address: record.address,
+            class: record.class,
+            device: record.device,
+            flags: record.flags & FLAG_PRIVATE,
+            size: record.size,
+            native: match record.class {
+                Class::Mapping => handle(record.aux).map_or(u32::MAX, |index| index as u32),
+                _ => record.native,
+            },
+            python: record.python,
+            birth_us: record.time / 1000,
+            link: LINK_REFERENCE,
+        };
+        let indexed = held.iter().enumerate();
+        indexed
+            .map(|(n, one)| Live { index: n as u32, freeing: false, entry: entry(one) })
+            .collect()
     }
 
     /// The state after all of it.
