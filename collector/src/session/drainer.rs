@@ -1,7 +1,7 @@
 //! The drain thread: finds rings, drains them, looks around once a second, and ends the trace.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -61,6 +61,8 @@ pub struct Drainer<P> {
     /// Rings whose process has not finished making them.
     starting: HashSet<PathBuf>,
     bystanders: Bystanders,
+    /// How children of ours ended, by pid and start time: their rings may be found only after that.
+    ended: HashMap<(u32, u64), End>,
     gpus: Option<Watcher>,
     /// Counts of processes that have ended.
     past: Progress,
@@ -82,6 +84,7 @@ impl<P: FnMut(Progress)> Drainer<P> {
             known: HashSet::new(),
             starting: HashSet::new(),
             bystanders: Bystanders::default(),
+            ended: HashMap::new(),
             gpus: None,
             past: Progress::default(),
             seen: Vec::new(),
@@ -123,6 +126,7 @@ impl<P: FnMut(Progress)> Drainer<P> {
         match news {
             News::Ended { pid, start_ticks, end } => {
                 let key = (pid, start_ticks);
+                self.ended.insert(key, end);
                 self.bystanders.tell(key, end);
                 self.traced.iter_mut().filter(|t| t.key() == key).for_each(|t| t.tell(end));
                 self.refused.iter_mut().filter(|r| r.key() == key).for_each(|r| r.tell(end));
@@ -139,9 +143,12 @@ impl<P: FnMut(Progress)> Drainer<P> {
                 continue;
             }
             match Traced::open(&found.path) {
-                Ok(traced) => {
+                Ok(mut traced) => {
                     // A job that never uses CUDA does not wake the GPUs either.
                     self.gpus.get_or_insert_with(|| Watcher::start(self.sink.sender()));
+                    if let Some(end) = self.ended.get(&traced.key()) {
+                        traced.tell(*end);
+                    }
                     self.seen.push(traced.key());
                     self.traced.push(traced);
                     new = true;

@@ -1,0 +1,340 @@
+//! Jobs run by a session in a process of its own, with a stand-in for the traced process: this test
+//! binary again, which writes a ring the way the recorder does.
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use collector::{
+    ledger::End,
+    process::{Job, proc_fs},
+    session::{self, Options},
+    store,
+};
+use wire::{
+    header::{self, Mode, Reason},
+    layout::{SMALL, Sections},
+    live::{Entry, Table},
+    record::{Class, Record, Verb},
+    ring::Producer,
+    text,
+};
+
+const MIB: u64 = 1 << 20;
+
+/// Not a test: the process that runs the session.
+#[test]
+fn session_entry() {
+    let Some(folder) = std::env::var_os("TEST_SESSION") else { return };
+    let command: Vec<OsString> = std::env::args_os().skip_while(|a| a != "--").skip(1).collect();
+    // Any library that is there already does nothing when it is preloaded.
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let libc = maps.split_whitespace().find(|word| word.contains("/libc.so")).unwrap();
+    let folder_is_chosen = std::env::var_os("TEST_NOT_CHOSEN").is_none();
+    let options =
+        Options { command, folder: folder.into(), folder_is_chosen, library: libc.into() };
+    let outcome = match session::run(&options, |_| {}) {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            eprintln!("refused: {error}");
+            std::process::exit(2);
+        }
+    };
+    for note in outcome.notes.iter().chain(&outcome.not_started) {
+        eprintln!("note: {note}");
+    }
+    std::process::exit(outcome.status.into());
+}
+
+/// Not a test: the traced process. Takes 3 MiB, gives 1 back, and ends as `TEST_TRACED` says.
+#[test]
+fn traced_entry() {
+    let Ok(how) = std::env::var("TEST_TRACED") else { return };
+    let folder = PathBuf::from(std::env::var_os("MEMTRACE_DIR").unwrap());
+    let rows = PathBuf::from(std::env::var_os("TEST_SESSION").unwrap()).join("processes.bin");
+    let name = format!("/bin/job-{}", std::process::id());
+    write_ring(&folder.join(format!("{:016x}{:016x}.ring", std::process::id(), 7)), &name);
+    let is_seen = || {
+        let rows = fs::read(&rows).unwrap_or_default();
+        rows.windows(name.len()).any(|part| part == name.as_bytes())
+    };
+    // Who is gone before he is seen leaves nobody who could tell how he ended.
+    while how != "unseen" && !is_seen() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    match how.as_str() {
+        "exit" | "unseen" => std::process::exit(3),
+        "kill" => drop(Command::new("sh").args(["-c", "kill -9 $PPID"]).status()),
+        _ => {}
+    }
+    std::thread::park();
+}
+
+fn write_ring(path: &Path, executable: &str) {
+    let words: Vec<AtomicU64> = (0..SMALL.offsets().end).map(|_| AtomicU64::new(0)).collect();
+    let sections = Sections::split(&words, &SMALL).unwrap();
+    let me = std::process::id();
+    let instance = [u64::from(me), 7];
+    for (word, value) in [
+        (header::MAGIC, header::MAGIC_VALUE),
+        (header::VERSION, 1 << 32 | u64::from(header::LAYOUT_VERSION)),
+        (header::INSTANCE_0, instance[0]),
+        (header::INSTANCE_1, instance[1]),
+        (header::PID, me.into()),
+        (header::START_TICKS, proc_fs::stat(me).unwrap().start_ticks),
+        (header::PID_NAMESPACE, proc_fs::own_namespace()),
+        (header::STARTED_MONOTONIC, 1),
+        (header::STARTED_REALTIME, 1),
+        (header::MODE, header::mode_word(Mode::On, Reason::None)),
+    ] {
+        words[word].store(value, Relaxed);
+    }
+    text::EXECUTABLE.write(sections.text, executable.as_bytes());
+    text::COMMAND.write(sections.text, b"job\0--token\0hunter2\0");
+    let (head, dropped) = (&words[header::HEAD], &words[header::COUNTERS]);
+    let ring = Producer::new(sections.ring, head, dropped, header::salt(instance));
+    let record = |verb, address, time| Record {
+        time,
+        address,
+        size: MIB,
+        aux: 0,
+        verb,
+        class: Class::Linear,
+        api: 0,
+        device: 0,
+        result: 0,
+        tid: 1,
+        flags: 0,
+        native: 0,
+        python: 0,
+    };
+    let table = Table::new(sections.live);
+    for n in 1..=3 {
+        ring.publish(&record(Verb::Alloc, n << 30, n * 1_000_000));
+        let (class, device, flags, native, python, link) = (Class::Linear, 0, 0, 0, 0, 0);
+        let (address, size, birth_us) = (n << 30, MIB, n * 1_000);
+        let entry = Entry { address, class, device, flags, size, native, python, birth_us, link };
+        if n != 2 {
+            table.insert(&entry).unwrap();
+        }
+    }
+    ring.publish(&record(Verb::FreeBegin, 2 << 30, 4_000_000));
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()).collect();
+    // In one step, as a ring is complete before it says that it is.
+    let draft = path.with_extension("new");
+    fs::write(&draft, bytes).unwrap();
+    fs::rename(draft, path).unwrap();
+}
+
+/// A place for rings and a trace, and the way to run a session in it.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn rings(&self) -> PathBuf {
+        self.folder.path().join("rings")
+    }
+
+    fn trace(&self) -> PathBuf {
+        self.folder.path().join("trace")
+    }
+
+    fn session(&self, job: &[&str]) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "session_entry", "--nocapture", "--"])
+            .args(job)
+            .env("TEST_SESSION", self.trace())
+            .env("MEMTRACE_DIR", self.rings())
+            .env_remove("LD_PRELOAD")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, job: &[&str]) -> Output {
+        self.session(job).output().unwrap()
+    }
+
+    fn job(&self) -> Job {
+        store::job(&self.trace()).unwrap()
+    }
+
+    fn left_rings(&self) -> usize {
+        fs::read_dir(self.rings()).map_or(0, Iterator::count)
+    }
+}
+
+/// A shell command that runs this binary as the traced process.
+fn traced(how: &str) -> String {
+    let me = std::env::current_exe().unwrap();
+    format!("TEST_TRACED={how} {} --exact traced_entry --nocapture >/dev/null 2>&1", me.display())
+}
+
+#[test]
+fn the_status_is_the_commands() {
+    for (script, status) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill $$", 143)] {
+        let place = Place::new();
+        let output = place.run(&["sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(status), "{script}: {output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+        assert!(place.trace().join("trace.json").exists());
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_told_and_leaves_nothing() {
+    for (command, status) in [("/nonexistent/x", 127), ("/etc/passwd", 126), ("/etc", 126)] {
+        let place = Place::new();
+        let output = place.run(&[command]);
+        assert_eq!(output.status.code(), Some(status), "{command}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(command));
+        assert!(!place.trace().exists());
+        assert_eq!(place.left_rings(), 0);
+    }
+}
+
+#[test]
+fn signals_reach_the_command() {
+    for (signal, status) in [("TERM", 15), ("INT", 12), ("HUP", 11), ("USR1", 10)] {
+        let place = Place::new();
+        let trap = "trap 'exit 15' TERM; trap 'exit 12' INT; trap 'exit 11' HUP; \
+                    trap 'exit 10' USR1; kill -$0 $PPID; while :; do sleep 0.01; done";
+        let output = place.run(&["sh", "-c", trap, signal]);
+        assert_eq!(output.status.code(), Some(status), "{signal}: {output:?}");
+    }
+}
+
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let place = Place::new();
+    let script = "kill -HUP $PPID; kill -HUP $$; exit 5";
+    let mut session = place.session(&["sh", "-c", script]);
+    let nohup = "trap '' HUP; exec \"$0\" \"$@\"";
+    let mut outer = Command::new("sh");
+    outer.args(["-c", nohup]).arg(session.get_program()).args(session.get_args());
+    for (name, value) in session.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    session = outer;
+    assert_eq!(session.output().unwrap().status.code(), Some(5));
+}
+
+#[test]
+fn the_environment_names_the_library_after_what_was_there() {
+    let place = Place::new();
+    let mut session = place.session(&["sh", "-c", "echo $LD_PRELOAD; echo $MEMTRACE_DIR"]);
+    let output = session.env("LD_PRELOAD", "libm.so.6").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (preload, rings) = {
+        let mut lines = text.lines().filter(|line| line.contains('/'));
+        (lines.next().unwrap(), lines.next().unwrap())
+    };
+    assert!(preload.starts_with("libm.so.6:/") && preload.contains("libc.so"), "{text}");
+    assert!(rings.starts_with(&*place.rings().join("run-").to_string_lossy()), "{text}");
+    assert_eq!(place.left_rings(), 0);
+}
+
+#[test]
+fn processes_are_drained_told_how_they_ended_and_their_rings_removed() {
+    let place = Place::new();
+    let script = format!("{}; {}; true", traced("exit"), traced("kill"));
+    let output = place.run(&["sh", "-c", &script]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let job = place.job();
+    let mut ends: Vec<End> = job.processes.iter().map(|process| process.end).collect();
+    ends.sort_by_key(|end| format!("{end:?}"));
+    assert_eq!(ends, [End::Exited(Some(3)), End::Killed(9)], "{:?}", job.notes);
+    for process in &job.processes {
+        assert_eq!(process.command, "job --token ***");
+        assert_eq!(process.played.state.totals(0).linear, 2 * MIB);
+        assert_eq!(process.played.state.peak(0).bytes, 3 * MIB);
+    }
+    assert_eq!(place.left_rings(), 0);
+}
+
+#[test]
+fn an_orphan_is_followed_to_its_end_and_told_how_it_ended() {
+    let place = Place::new();
+    // Their parent is gone before they end: only the session can know how they did.
+    let script = format!("({} & {} &) ; sleep 2", traced("exit"), traced("unseen"));
+    place.run(&["sh", "-c", &script]);
+    let ends: Vec<End> = place.job().processes.iter().map(|process| process.end).collect();
+    assert_eq!(ends, [End::Exited(Some(3)); 2]);
+}
+
+#[test]
+fn a_process_that_outlives_the_job_is_told_of_and_keeps_its_ring() {
+    let place = Place::new();
+    let script = format!(
+        "{} & while [ -z \"$(ls $MEMTRACE_DIR/*.ring)\" ]; do :; done 2>/dev/null; \
+                          echo $! >{}/pid",
+        traced("stay"),
+        place.folder.path().display()
+    );
+    place.run(&["sh", "-c", &script]);
+    let pid = fs::read_to_string(place.folder.path().join("pid")).unwrap();
+    Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+    let job = place.job();
+    assert_eq!(job.processes[0].end, End::Running);
+    assert_eq!(job.processes[0].played.state.totals(0).linear, 2 * MIB);
+    assert!(job.notes.iter().any(|note| note.contains("still recorded")), "{:?}", job.notes);
+    assert_eq!(place.left_rings(), 1);
+}
+
+#[test]
+fn descendants_without_cuda_are_listed() {
+    let place = Place::new();
+    place.run(&["sh", "-c", "MEMTRACE_ROLE=helper sleep 1.5; exit 0"]);
+    let job = place.job();
+    assert!(job.processes.is_empty());
+    let sleeper = job.bystanders.iter().find(|b| b.command == "sleep 1.5").unwrap();
+    assert_eq!((sleeper.role.as_deref(), sleeper.end), (Some("helper"), End::Exited(Some(0))));
+}
+
+#[test]
+fn a_folder_that_was_chosen_and_is_not_empty_is_refused_and_nothing_started() {
+    let place = Place::new();
+    fs::create_dir(place.trace()).unwrap();
+    fs::write(place.trace().join("mine"), "").unwrap();
+    let output = place.run(&["sh", "-c", "echo started"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("started\n"));
+    // Had nobody asked for that folder, the job would run without a trace, its rings kept.
+    let mut session = place.session(&["sh", "-c", &traced("unseen")]);
+    let output = session.env("TEST_NOT_CHOSEN", "1").output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no trace can be left"));
+    assert_eq!(place.left_rings(), 1);
+}
+
+#[test]
+fn a_session_that_is_killed_leaves_the_job_running_and_a_readable_trace() {
+    let place = Place::new();
+    let script = format!("echo $$ >{}/pid; {}", place.folder.path().display(), traced("stay"));
+    let mut session = place.session(&["sh", "-c", &script]);
+    let mut session = session.process_group(0).stdout(Stdio::null()).spawn().unwrap();
+    let processes = place.trace().join("processes.bin");
+    while !fs::metadata(&processes).is_ok_and(|metadata| metadata.len() > 0) {
+        std::thread::yield_now();
+    }
+    session.kill().unwrap();
+    session.wait().unwrap();
+    let job = place.job();
+    assert_eq!(job.processes[0].end, End::Running, "the job goes on");
+    assert!(job.notes.iter().any(|note| note.contains("killed")), "{:?}", job.notes);
+    let group = format!("-{}", session.id());
+    Command::new("kill").args(["-9", "--", &group]).status().unwrap();
+}
