@@ -89,6 +89,40 @@ impl State {
         if matches!(record.class, Class::Linear | Class::Mapping | Class::Reservation) {
             self.adopt(start, size);
         }
+        if self.allocator_stacks.contains(&record.native) {
+            self.claim();
+        }
+    }
+
+    /// Tells which native stacks pass through PyTorch's device allocator: what they take is its
+    /// own from the first moment, and what they took was. Without it only blocks tell.
+    pub fn learn(&mut self, stacks: impl IntoIterator<Item = u32>) {
+        self.allocator_stacks.extend(stacks);
+        for span in self.spans.values_mut() {
+            if self.allocator_stacks.contains(&span.value.site.native) {
+                self.books.restand(&mut span.value, Standing::Allocator);
+            }
+        }
+        for unit in self.vmm.units_mut() {
+            if self.allocator_stacks.contains(&unit.site.native) {
+                self.books.restand(unit, Standing::Allocator);
+            }
+        }
+        self.books.grown.clear();
+    }
+
+    /// Memory just taken by one of those stacks is PyTorch's allocator's.
+    fn claim(&mut self) {
+        let Some(fresh) = self.fresh.pop() else { return };
+        let unit = match fresh.of {
+            FreshUnit::Span(start) => self.spans.get_mut(start),
+            FreshUnit::Handle(id) => self.vmm.unit_mut(id),
+        };
+        let claimed = |unit: &&mut Unit| self.allocator_stacks.contains(&unit.site.native);
+        match unit.filter(|unit| unit.birth == fresh.birth).filter(claimed) {
+            Some(unit) => self.books.restand(unit, Standing::Allocator),
+            None => self.fresh.push(fresh),
+        }
     }
 
     /// A block that lived on without memory lies in what was taken now.

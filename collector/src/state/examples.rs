@@ -234,3 +234,26 @@ fn a_cache_that_is_empty_when_the_ring_begins_is_pytorchs_if_it_is_used_later() 
     }
     assert_eq!(grown, [40 * MIB]);
 }
+
+#[test]
+fn what_pytorchs_allocator_takes_is_its_own_before_a_block_says_so() {
+    let mut script = Script::default();
+    script.native = 5;
+    script.take(Linear, 100 * MIB, 20 * MIB);
+    let mut state = script.state();
+    assert_eq!(state.totals(0).allocator_reserved, 0);
+    state.learn([5]);
+    assert_eq!((state.totals(0).allocator_reserved, state.sites(0).len()), (20 * MIB, 0));
+    let more = [
+        script.push(wire::record::Verb::Alloc, Linear, 200 * MIB, 30 * MIB, 0),
+        script.push(wire::record::Verb::Alloc, Handle, 1, 40 * MIB, 0),
+    ];
+    for event in &more {
+        state.apply(event);
+        assert_eq!(state.grown().len(), 1);
+    }
+    assert_eq!((state.totals(0).allocator_reserved, state.sites(0).len()), (90 * MIB, 0));
+    state.resync(&script.live());
+    assert_eq!((state.totals(0).allocator_reserved, state.sites(0).len()), (90 * MIB, 0));
+    assert_eq!(owned(&state).allocators[TORCH].free.releasable, 90 * MIB);
+}

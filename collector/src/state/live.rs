@@ -113,6 +113,7 @@ impl State {
     }
 
     fn become_as(&mut self, mut new: Self) {
+        new.learn(std::mem::take(&mut self.allocator_stacks));
         for old in self.spans.iter().filter(|old| old.value.standing == Standing::Allocator) {
             if let Some(unit) = new.spans.get_mut(old.start)
                 && unit.birth == old.value.birth

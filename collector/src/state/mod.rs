@@ -40,7 +40,7 @@ pub use owner::{Allocator, Backend, Owned};
 pub use segment::{Block, Extent, Free, Kind, Segment};
 pub use site::{Peak, Site, Turnover, Use};
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use wire::record::Class;
 
@@ -92,6 +92,8 @@ pub struct State {
     blocks: Ranges<Lent>,
     books: Books,
     fresh: Vec<Fresh>,
+    /// Native stacks that pass through PyTorch's device allocator.
+    allocator_stacks: HashSet<u32>,
     ending: Ending,
     /// Time of the last event.
     now: u64,

@@ -82,6 +82,10 @@ impl Vmm {
         self.handles.get_mut(&id).map(|handle| &mut handle.unit)
     }
 
+    pub fn units_mut(&mut self) -> impl Iterator<Item = &mut Unit> {
+        self.handles.values_mut().map(|handle| &mut handle.unit)
+    }
+
     /// A handle with the program's references to it; none for one that only mappings keep.
     pub fn create(
         &mut self,
