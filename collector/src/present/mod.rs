@@ -3,3 +3,8 @@
 pub mod build;
 pub mod report;
 pub mod text;
+
+/// The sum of amounts that may be anything a process said; it ends at the greatest number.
+fn total(amounts: impl IntoIterator<Item = u64>) -> u64 {
+    amounts.into_iter().fold(0, u64::saturating_add)
+}

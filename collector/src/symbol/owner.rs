@@ -1,8 +1,11 @@
 //! Whose memory it is: the library that asked the driver for it.
 
+use std::collections::BTreeSet;
+
 use wire::trie::FrameKind;
 
 use super::modules::{Modules, file_name};
+use crate::ledger::Tables;
 
 /// Owner of what PyTorch's caching allocator took.
 pub const TORCH: &str = "torch";
@@ -35,8 +38,28 @@ pub fn owner<'a>(modules: &Modules<'a>, frames: &[(FrameKind, u64)]) -> Option<&
     first
 }
 
+/// The native stacks that pass through PyTorch's device allocator.
+#[must_use]
+pub fn torch_stacks(tables: &Tables) -> BTreeSet<u32> {
+    let modules = Modules::new(&tables.modules);
+    let mut through = BTreeSet::new();
+    // A node is made after its parent, so its id is the greater one.
+    for (id, node) in &tables.nodes {
+        let its_own = || {
+            let module = modules.caller(node.frame);
+            module.is_some_and(|module| file_name(&module.path) == TORCH_ALLOCATOR)
+        };
+        if node.kind == FrameKind::Native && (through.contains(&node.parent) || its_own()) {
+            through.insert(*id);
+        }
+    }
+    through
+}
+
 #[cfg(test)]
 mod tests {
+    use wire::trie::Node;
+
     use super::*;
     use crate::ledger::Module;
 
@@ -62,6 +85,32 @@ mod tests {
     #[test]
     fn a_stack_through_the_torch_allocator_is_torch_s_wherever_it_passes() {
         assert_eq!(owner_of(&[0, 1, 2, 4, 3]).as_deref(), Some(TORCH));
+    }
+
+    #[test]
+    fn the_stacks_through_the_torch_allocator_are_those_at_and_below_its_frames() {
+        let torch = 3 * 16 + 8;
+        let module = |start: u64, name: &str| Module {
+            start,
+            end: start + 16,
+            offset: 0,
+            path: format!("/usr/lib/{name}"),
+            inode: 1,
+        };
+        let node = |parent, frame, kind| Node { parent, kind, frame };
+        let nodes = [
+            (1, node(0, 8, FrameKind::Native)),
+            (2, node(1, torch, FrameKind::Native)),
+            (3, node(2, 24, FrameKind::Native)),
+            (4, node(1, 24, FrameKind::Native)),
+            (5, node(0, torch, FrameKind::Python)),
+        ];
+        let tables = Tables {
+            nodes: nodes.into(),
+            modules: vec![module(0, "python3"), module(48, "libc10_cuda.so")],
+            ..Tables::default()
+        };
+        assert_eq!(torch_stacks(&tables), [2, 3].into());
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl<'a> Stacks<'a> {
             (FrameKind::Native, address) => match self.modules.caller(address) {
                 Some(module) => Frame::Native {
                     file: files.of(module, self.pid),
-                    offset: address - module.start + module.offset,
+                    offset: (address - module.start).wrapping_add(module.offset),
                 },
                 None => Frame::Generated,
             },

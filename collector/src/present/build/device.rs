@@ -154,8 +154,8 @@ fn uses(
     let mut by_content: BTreeMap<String, Use> = BTreeMap::new();
     for (site, used) in sites {
         let sum = by_content.entry(book.id(subject, site)).or_default();
-        sum.bytes += used.bytes;
-        sum.blocks += used.blocks;
+        sum.bytes = sum.bytes.saturating_add(used.bytes);
+        sum.blocks = sum.blocks.saturating_add(used.blocks);
     }
     let mut uses: Vec<SiteUse> = by_content
         .into_iter()

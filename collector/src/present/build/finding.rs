@@ -8,6 +8,7 @@ use crate::{
     present::{
         report::{Allocator, Confidence, Device, Finding, FindingInstance, Process, ProcessState},
         text::{bytes, clock, count, name, percent},
+        total,
     },
     symbol::{owner, site::SiteId},
 };
@@ -96,18 +97,18 @@ fn finding(
         verdict: "creep".to_owned(),
         confidence,
         instances: instances.collect(),
-        bytes: cases.iter().map(|case| case.creep.bytes).sum(),
+        bytes: total(cases.iter().map(|case| case.creep.bytes)),
         site: site.to_string(),
         text: text(confidence, &cases, line.as_deref()),
         advice: advice(confidence, &cases),
-        releasable_bytes: cases.iter().map(Case::releasable).sum(),
+        releasable_bytes: total(cases.iter().map(Case::releasable)),
         since_ns: cases.iter().map(|case| case.since_ns).min().unwrap_or(0),
     }
 }
 
 /// The sentence. What stands before its colon is short enough for one line.
 fn text(confidence: Confidence, cases: &[Case<'_>], line: Option<&str>) -> String {
-    let sum = |of: fn(&Case<'_>) -> u64| cases.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&Case<'_>) -> u64| total(cases.iter().map(of));
     let gained = bytes(sum(|case| case.creep.bytes));
     let jumps = count(sum(|case| case.creep.jumps.len() as u64), "jump");
     let since = cases.iter().map(|case| case.since_ns).min().map(clock).unwrap_or_default();

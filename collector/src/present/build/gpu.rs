@@ -6,7 +6,10 @@ use super::{Subject, device, uuid_text};
 use crate::{
     ledger::End,
     nvml::{self, Reading},
-    present::report::{Gpu, GpuProcess, Untraced},
+    present::{
+        report::{Gpu, GpuProcess, Untraced},
+        total,
+    },
     process::Job,
 };
 
@@ -53,16 +56,16 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
         .map(|gauges| (gauges.uuid, gauges.total))
         .collect();
     let known = known.iter().map(|gpu| {
-        let processes = traced(subjects, gpu.uuid, Some(gpu));
+        let processes = on_gpu(subjects, gpu.uuid, Some(gpu));
         let untraced: Vec<Untraced> = gpu
             .processes
             .iter()
             .filter(|(pid, _)| subjects.iter().all(|subject| subject.process.pid != *pid))
             .map(|(pid, nvml_bytes)| Untraced { pid: *pid, nvml_bytes: *nvml_bytes })
             .collect();
-        let explained =
-            processes.iter().map(|p| p.nvml_bytes.unwrap_or(p.reserved_bytes)).sum::<u64>()
-                + untraced.iter().filter_map(|process| process.nvml_bytes).sum::<u64>();
+        let traced = processes.iter().map(|p| p.nvml_bytes.unwrap_or(p.reserved_bytes));
+        let others = untraced.iter().filter_map(|process| process.nvml_bytes);
+        let explained = total(traced.chain(others));
         Gpu {
             uuid: uuid_text(gpu.uuid),
             name: gpu.name.clone(),
@@ -79,7 +82,7 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
         name: String::new(),
         total_bytes: total,
         nvml_used_bytes: None,
-        processes: traced(subjects, uuid, None),
+        processes: on_gpu(subjects, uuid, None),
         untraced: Vec::new(),
         unexplained_bytes: None,
         nvml_time_ns: None,
@@ -89,7 +92,7 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
 
 /// The traced processes on a GPU: those that run. Where none runs any more, those that NVML saw
 /// there, so that all numbers are of one moment; or all, where it saw none.
-fn traced(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> Vec<GpuProcess> {
+fn on_gpu(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> Vec<GpuProcess> {
     let running = subjects.iter().any(Subject::is_running);
     let seen = |subject: &Subject<'_>| gpu.and_then(|gpu| listed(gpu, subject.process.pid));
     let some_seen = subjects.iter().any(|subject| seen(subject).is_some());

@@ -5,7 +5,10 @@ use super::{
     page::Page,
     who,
 };
-use crate::present::report::{Gpu, GpuProcess, Process, ProcessState, Report};
+use crate::present::{
+    report::{Gpu, GpuProcess, Process, ProcessState, Report},
+    total,
+};
 
 pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     let name = if gpu.name.is_empty() { "GPU" } else { &gpu.name };
@@ -25,7 +28,7 @@ pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     }
     if let (Some(used), Some(unexplained)) = (gpu.nvml_used_bytes, gpu.unexplained_bytes) {
         page.row(2, "unexplained", ["–", &bytes(unexplained)]);
-        let reserved = gpu.processes.iter().map(|process| process.reserved_bytes).sum();
+        let reserved = total(gpu.processes.iter().map(|process| process.reserved_bytes));
         page.row(2, "in use", [bytes(reserved).as_str(), &bytes(used)]);
     }
 }

@@ -5,7 +5,10 @@ use super::{
     page::Page,
     site,
 };
-use crate::present::report::{Report, Segment};
+use crate::present::{
+    report::{Report, Segment},
+    total,
+};
 
 pub(super) fn list(page: &mut Page, report: &Report, indent: usize, segments: &[Segment]) {
     page.line(indent, &format!("{}:", count(segments.len() as u64, "segment")));
@@ -33,7 +36,7 @@ fn keeps(segment: &Segment) -> String {
         parts.push(count(segment.extents, "extent"));
     }
     if !segment.blocks.is_empty() {
-        let live = segment.blocks.iter().map(|block| block.size).sum();
+        let live = total(segment.blocks.iter().map(|block| block.size));
         parts.push(format!("{} of {}", count(segment.blocks.len() as u64, "block"), bytes(live)));
     }
     let free = [

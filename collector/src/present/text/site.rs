@@ -7,7 +7,10 @@ use super::{
     page::Page,
 };
 use crate::{
-    present::report::{Frame, Report, Site, SiteUse},
+    present::{
+        report::{Frame, Report, Site, SiteUse},
+        total,
+    },
     symbol::{
         modules::file_name,
         place::{is_users, short_function, short_path},
@@ -65,7 +68,7 @@ struct Line {
 /// The lines of code with most live bytes, each with its callers.
 pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[SiteUse]) {
     let lines = lines(report, sites);
-    let whole: u64 = lines.iter().map(|line| line.live_bytes).sum();
+    let whole = total(lines.iter().map(|line| line.live_bytes));
     let least = LEAST.max(whole / SHARE);
     let large = lines.iter().take_while(|line| line.live_bytes >= least).count();
     let (top, rest) = lines.split_at(large.min(TOP_SITES));
@@ -78,8 +81,8 @@ pub(super) fn list(page: &mut Page, report: &Report, indent: usize, sites: &[Sit
         }
     }
     if !rest.is_empty() {
-        let amount = bytes(rest.iter().map(|line| line.live_bytes).sum());
-        let blocks = count(rest.iter().map(|line| line.blocks).sum(), "block");
+        let amount = bytes(total(rest.iter().map(|line| line.live_bytes)));
+        let blocks = count(total(rest.iter().map(|line| line.blocks)), "block");
         let noun = if top.is_empty() { "line" } else { "other line" };
         let others = count(rest.len() as u64, noun);
         page.line(indent, &format!("{amount:>10} {blocks:>10}  at {others}"));
@@ -91,8 +94,8 @@ fn lines(report: &Report, sites: &[SiteUse]) -> Vec<Line> {
     for site in sites {
         let text = (name(report, &site.site), callers(report, &site.site));
         let (bytes, blocks) = by_text.entry(text).or_default();
-        *bytes += site.live_bytes;
-        *blocks += site.blocks;
+        *bytes = bytes.saturating_add(site.live_bytes);
+        *blocks = blocks.saturating_add(site.blocks);
     }
     let line = |((name, callers), (live_bytes, blocks))| Line { name, callers, live_bytes, blocks };
     let mut lines: Vec<Line> = by_text.into_iter().map(line).collect();
