@@ -58,6 +58,11 @@ impl<O: Observer> Player<O> {
         Self { state, observer, held, applied: 0, known_since: 0 }
     }
 
+    /// Tells which native stacks are those of PyTorch's allocator.
+    pub fn learn(&mut self, stacks: impl IntoIterator<Item = u32>) {
+        self.state.learn(stacks);
+    }
+
     /// Plays one step.
     pub fn step(&mut self, step: Step<'_>) {
         match step {

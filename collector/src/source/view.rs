@@ -13,6 +13,7 @@ use crate::{
         Detectors, Job, Losses, Played, Player, Process, end::Watch, proc_fs, redact, replaced,
         role, warnings,
     },
+    symbol::owner::torch_stacks,
     sys,
 };
 
@@ -59,41 +60,46 @@ pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
 pub fn process(ring: &RingFile) -> Result<Process, Damage> {
     let watch = Watch::new(&ring.identity()?);
     let alive = watch.is_alive();
-    let mut player = Player::<Detectors>::default();
     let mut tables = TableReader::new(ring);
-    let mut pairs = Pairs::default();
     let mut drain = Drain::new();
-    let mut records = Vec::new();
-    let mut play = |drained: Drained| match drained {
-        Drained::Lost(slots) => {
-            pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
-            player.step(Step::Lost(slots));
-        }
-        Drained::Slot { position, record: Some(record), .. } => {
-            let whole = pairs.push(position, record);
-            whole.iter().for_each(|event| player.step(Step::Event(event)));
-            records.push((record.native, record.python));
-        }
-        Drained::Slot { record: None, .. } => {}
-    };
-    drain.step(ring, alive, &mut play)?;
-    pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
+    let mut drained = Vec::new();
+    drain.step(ring, alive, |slot| drained.push(slot))?;
     let live = ring.live()?;
-    player.step(Step::Live(&live.entries));
-    for (native, python) in records {
-        tables.stacks(ring, native, python)?;
+    for slot in &drained {
+        if let Drained::Slot { record: Some(record), .. } = slot {
+            tables.stacks(ring, record.native, record.python)?;
+        }
     }
     for entry in &live.entries {
         tables.live(ring, entry)?;
     }
+    let mut known = Tables { apis: tables.apis(ring)?, ..Tables::default() };
+    known.add(tables.take(ring)?);
+    // After the stacks: they tell what is PyTorch's own where no block does.
+    let mut player = Player::<Detectors>::default();
+    player.learn(torch_stacks(&known));
+    let mut pairs = Pairs::default();
+    for slot in drained {
+        match slot {
+            Drained::Lost(slots) => {
+                pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
+                player.step(Step::Lost(slots));
+            }
+            Drained::Slot { position, record: Some(record), .. } => {
+                let whole = pairs.push(position, record);
+                whole.iter().for_each(|event| player.step(Step::Event(event)));
+            }
+            Drained::Slot { record: None, .. } => {}
+        }
+    }
+    pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
+    player.step(Step::Live(&live.entries));
     let freeing = live.entries.iter().filter(|entry| entry.freeing).count() as u32;
     let mut identity = ring.identity()?;
     if let Some(title) = watch.pid().filter(|_| alive).map(proc_fs::command) {
         identity.retitle(title);
     }
     let (health, losses) = (ring.health()?, drain.losses());
-    let mut known = Tables { apis: tables.apis(ring)?, ..Tables::default() };
-    known.add(tables.take(ring)?);
     Ok(Process {
         pid: watch.pid().unwrap_or(identity.pid),
         end: watch.end(health.exited),

@@ -6,6 +6,7 @@ use super::{Folder, NoTrace, ProcessRow};
 use crate::{
     ledger::{End, Instance, Step, Tables},
     process::{Detectors, Job, Played, Player, Process, end::Watch, redact, warnings},
+    symbol::owner::torch_stacks,
 };
 
 /// Reads the whole of a trace folder.
@@ -14,6 +15,7 @@ use crate::{
 /// It is not one of this format, or cannot be read.
 pub fn job(path: &Path) -> Result<Job, NoTrace> {
     let folder = Folder::open(path)?;
+    let mut tables = folder.tables();
     let mut players: HashMap<Instance, Player<Detectors>> = HashMap::new();
     let mut in_flight: HashMap<Instance, u32> = HashMap::new();
     let read = folder.timelines(|instance, step| {
@@ -21,7 +23,12 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
             let freeing = live.iter().filter(|entry| entry.freeing).count();
             in_flight.insert(instance, freeing as u32);
         }
-        players.entry(instance).or_default().step(step);
+        let player = players.entry(instance).or_insert_with(|| {
+            let mut player = Player::default();
+            player.learn(tables.get(&instance).map(torch_stacks).unwrap_or_default());
+            player
+        });
+        player.step(step);
     });
     let notes = folder.notes();
     let unstored = notes.iter().find(|note| note.blocks_unstored).map(|note| note.time);
@@ -39,7 +46,6 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
         let text = "tracing has not ended, or memtrace was killed: what came last may be missing";
         job.notes.push(text.to_owned());
     }
-    let mut tables = folder.tables();
     for row in folder.processes() {
         job.as_of = job.as_of.max(row.time);
         let instance = row.identity.instance;
