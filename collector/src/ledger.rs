@@ -250,6 +250,12 @@ impl Identity {
     pub const fn realtime(&self, monotonic: u64) -> u64 {
         monotonic.wrapping_sub(self.started_monotonic).wrapping_add(self.started_realtime)
     }
+
+    /// The other way; 0 for a moment before the machine started.
+    #[must_use]
+    pub const fn monotonic(&self, realtime: u64) -> u64 {
+        realtime.saturating_sub(self.started_realtime.saturating_sub(self.started_monotonic))
+    }
 }
 
 /// Text from a traced process, fit to be shown: bytes that are not UTF-8 are replaced, and so are

@@ -9,7 +9,7 @@ mod replaced;
 pub mod role;
 pub mod warnings;
 
-pub use played::{Detectors, Observer, Played, Player};
+pub use played::{Detectors, Figures, Observer, Played, Player};
 pub use replaced::replaced;
 
 use crate::{

@@ -119,16 +119,54 @@ impl Player<Detectors> {
     #[must_use]
     pub fn finish(mut self) -> Played {
         self.close();
-        let Detectors { creeps, ooms } = self.observer;
+        let Detectors { creeps, ooms, .. } = self.observer;
         Played { state: self.state, creeps, ooms, known_since: self.known_since }
     }
 }
 
 /// Feeds the detectors, and keeps what the report tells event by event.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Detectors {
     creeps: BTreeMap<Device, Creep>,
     ooms: Vec<Event>,
+    /// Where the events are all there, ns of `CLOCK_MONOTONIC`; after that roll-ups must do.
+    complete_until: u64,
+}
+
+impl Default for Detectors {
+    fn default() -> Self {
+        Self::until(u64::MAX)
+    }
+}
+
+impl Detectors {
+    /// Detectors of a timeline that lacks block events from `complete_until` on, ns of
+    /// `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub const fn until(complete_until: u64) -> Self {
+        Self { creeps: BTreeMap::new(), ooms: Vec::new(), complete_until }
+    }
+
+    /// Feeds what is known of a stretch of time: figures at its begin, and others at its end.
+    pub fn rolled_up(&mut self, device: Device, figures: [Figures; 2]) {
+        for Figures { time, allocated, reserved } in figures {
+            if time >= self.complete_until {
+                let creep = self.creeps.entry(device).or_default();
+                creep.push(time, allocated, reserved, std::iter::empty());
+            }
+        }
+    }
+}
+
+/// What PyTorch's allocator had at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub time: u64,
+    /// Bytes in blocks.
+    pub allocated: u64,
+    /// Bytes it holds.
+    pub reserved: u64,
 }
 
 impl Observer for Detectors {
@@ -136,6 +174,9 @@ impl Observer for Detectors {
         let Event { record, .. } = event;
         if (record.verb, record.class) == (Verb::OutOfMemory, Class::Block) {
             self.ooms.push(*event);
+        }
+        if record.time >= self.complete_until {
+            return;
         }
         let totals = state.totals(record.device);
         let grown = state.grown().iter().filter(|growth| growth.device == record.device);
@@ -148,6 +189,9 @@ impl Observer for Detectors {
     }
 
     fn resynced(&mut self, state: &State) {
+        if state.now() >= self.complete_until {
+            return;
+        }
         for device in state.devices() {
             let totals = state.totals(device);
             let (allocated, reserved) = (totals.allocated, totals.allocator_reserved);

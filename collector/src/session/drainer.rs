@@ -149,6 +149,9 @@ impl<P: FnMut(Progress)> Drainer<P> {
                     if let Some(end) = self.ended.get(&traced.key()) {
                         traced.tell(*end);
                     }
+                    // Who it is comes before what it did. A ring that is gone again is noticed, and
+                    // told of, by its first drain.
+                    let _ = traced.look(&self.sink);
                     self.seen.push(traced.key());
                     self.traced.push(traced);
                     new = true;

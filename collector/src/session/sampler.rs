@@ -6,7 +6,7 @@ use crate::{
     ledger::{Event, Instance},
     process::Observer,
     state::{Device, State},
-    store::{SampleRow, SiteSample, TotalsSample},
+    store::{Range, SampleRow, SiteSample, TotalsSample},
 };
 
 /// ns.
@@ -73,27 +73,33 @@ impl Observer for Sampler {
         }
         let device = event.record.device;
         let now = state.totals(device);
-        let (allocated, reserved) = (now.allocated + now.pool_allocated, now.reserved());
+        let values = [
+            now.allocated + now.pool_allocated,
+            now.reserved(),
+            now.allocated,
+            now.allocator_reserved,
+        ];
+        let [allocated, reserved, torch_allocated, torch_reserved] = values.map(Range::of);
+        let (instance, time) = (self.instance, self.second * SECOND);
         let sample = self.totals.entry(device).or_insert(TotalsSample {
-            instance: self.instance,
+            instance,
             device,
-            time: self.second * SECOND,
-            allocated: (allocated, allocated),
-            reserved: (reserved, reserved),
+            time,
+            allocated,
+            reserved,
+            torch_allocated,
+            torch_reserved,
         });
-        widen(&mut sample.allocated, allocated);
-        widen(&mut sample.reserved, reserved);
+        sample.allocated.widen(values[0]);
+        sample.reserved.widen(values[1]);
+        sample.torch_allocated.widen(values[2]);
+        sample.torch_reserved.widen(values[3]);
     }
 
     fn closed(&mut self, state: &mut State) {
         self.end_second();
         self.end_sites(state);
     }
-}
-
-fn widen((least, greatest): &mut (u64, u64), value: u64) {
-    *least = value.min(*least);
-    *greatest = value.max(*greatest);
 }
 
 #[cfg(test)]
@@ -120,10 +126,17 @@ mod tests {
         play(Verb::Alloc, 0x3000, 2 * SECOND);
         play(Verb::FreeBegin, 0x3000, 11 * SECOND);
         let rows = sampler.take();
-        let totals = |time, allocated| {
-            let reserved = (0, 0);
-            let device = 0;
-            SampleRow::Totals(TotalsSample { instance, device, time, allocated, reserved })
+        let totals = |time, (least, greatest)| {
+            let (blocks, held) = (Range { least, greatest }, Range::of(0));
+            SampleRow::Totals(TotalsSample {
+                instance,
+                device: 0,
+                time,
+                allocated: blocks,
+                reserved: held,
+                torch_allocated: blocks,
+                torch_reserved: held,
+            })
         };
         let site = |time, births, deaths, live_bytes| {
             let (device, stacks) = (0, (0, 7));

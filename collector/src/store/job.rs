@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, path::Path};
 
-use super::{Folder, NoTrace, ProcessRow};
+use super::{Folder, NoTrace, ProcessRow, SampleRow};
 use crate::{
     ledger::{End, Instance, Step, Tables},
-    process::{Detectors, Job, Played, Player, Process, end::Watch, redact, warnings},
+    process::{Detectors, Figures, Job, Played, Player, Process, end::Watch, redact, warnings},
     symbol::owner::torch_stacks,
 };
 
@@ -15,23 +15,30 @@ use crate::{
 /// It is not one of this format, or cannot be read.
 pub fn job(path: &Path) -> Result<Job, NoTrace> {
     let folder = Folder::open(path)?;
+    let (rows, notes) = (folder.processes(), folder.notes());
+    let unstored = notes.iter().find(|note| note.blocks_unstored).map(|note| note.time);
     let mut tables = folder.tables();
     let mut players: HashMap<Instance, Player<Detectors>> = HashMap::new();
+    for ProcessRow { identity, .. } in &rows {
+        let until = unstored.map_or(u64::MAX, |since| identity.monotonic(since));
+        let mut player = Player::new(Detectors::until(until));
+        player.learn(tables.get(&identity.instance).map(torch_stacks).unwrap_or_default());
+        players.insert(identity.instance, player);
+    }
     let mut in_flight: HashMap<Instance, u32> = HashMap::new();
+    // A process has its first row before its first slot.
     let read = folder.timelines(|instance, step| {
         if let Step::Live(live) = step {
             let freeing = live.iter().filter(|entry| entry.freeing).count();
             in_flight.insert(instance, freeing as u32);
         }
-        let player = players.entry(instance).or_insert_with(|| {
-            let mut player = Player::default();
-            player.learn(tables.get(&instance).map(torch_stacks).unwrap_or_default());
-            player
-        });
-        player.step(step);
+        if let Some(player) = players.get_mut(&instance) {
+            player.step(step);
+        }
     });
-    let notes = folder.notes();
-    let unstored = notes.iter().find(|note| note.blocks_unstored).map(|note| note.time);
+    if unstored.is_some() {
+        roll_up(&folder, &mut players);
+    }
     let mut job = Job {
         bystanders: folder.bystanders(),
         readings: folder.readings(),
@@ -46,7 +53,7 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
         let text = "tracing has not ended, or memtrace was killed: what came last may be missing";
         job.notes.push(text.to_owned());
     }
-    for row in folder.processes() {
+    for row in rows {
         job.as_of = job.as_of.max(row.time);
         let instance = row.identity.instance;
         let tables = tables.remove(&instance).unwrap_or_default();
@@ -61,6 +68,20 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
     let newest = job.readings.last().map_or(0, |reading| reading.time);
     job.as_of = job.as_of.max(newest).max(folder.head().started_ns).max(ended.unwrap_or(0));
     Ok(job)
+}
+
+/// Where block events were not stored any more, the roll-ups of each second tell the detectors how
+/// things went on: the greatest figures first, because memory is taken before it is given back.
+fn roll_up(folder: &Folder, players: &mut HashMap<Instance, Player<Detectors>>) {
+    for row in folder.samples() {
+        let SampleRow::Totals(sample) = row else { continue };
+        let Some(player) = players.get_mut(&sample.instance) else { continue };
+        let (allocated, reserved) = (sample.torch_allocated, sample.torch_reserved);
+        let figures = |time, allocated, reserved| Figures { time, allocated, reserved };
+        let begin = figures(sample.time, allocated.greatest, reserved.greatest);
+        let end = figures(sample.time + 999_999_999, allocated.least, reserved.least);
+        player.observer().rolled_up(sample.device, [begin, end]);
+    }
 }
 
 fn process(row: ProcessRow, tables: Tables, played: Played, unstored: Option<u64>) -> Process {

@@ -30,7 +30,7 @@ mod writer;
 pub use job::job;
 pub use reader::{Folder, NoTrace};
 pub use rows::{
-    BystanderRow, CodesRow, LiveRow, ModulesRow, NodesRow, NoteRow, ProcessRow, SampleRow,
+    BystanderRow, CodesRow, LiveRow, ModulesRow, NodesRow, NoteRow, ProcessRow, Range, SampleRow,
     SiteSample, TotalsSample,
 };
 pub use tail_reader::{TailItem, TailReader};

@@ -156,10 +156,37 @@ pub struct TotalsSample {
     pub device: u8,
     /// `CLOCK_MONOTONIC` of the begin of the second, ns.
     pub time: u64,
-    /// Least and greatest bytes in blocks.
-    pub allocated: (u64, u64),
-    /// Least and greatest physical bytes.
-    pub reserved: (u64, u64),
+    /// Bytes in blocks, of PyTorch's caching allocator and stream-ordered ones.
+    pub allocated: Range,
+    /// Physical bytes.
+    pub reserved: Range,
+    /// Bytes in blocks of PyTorch's caching allocator.
+    pub torch_allocated: Range,
+    /// Bytes it holds.
+    pub torch_reserved: Range,
+}
+
+/// The least and the greatest value of something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// Least value.
+    pub least: u64,
+    /// Greatest value.
+    pub greatest: u64,
+}
+
+impl Range {
+    /// The range of one value.
+    #[must_use]
+    pub const fn of(value: u64) -> Self {
+        Self { least: value, greatest: value }
+    }
+
+    /// Takes one more value in.
+    pub fn widen(&mut self, value: u64) {
+        self.least = self.least.min(value);
+        self.greatest = self.greatest.max(value);
+    }
 }
 
 /// What one site did in ten seconds.

@@ -4,9 +4,14 @@ use std::{fs, path::Path};
 
 use wire::record::{Class, FLAG_SECOND, Record, Verb};
 
-use super::{Folder, LiveRow, NoTrace, NoteRow, TailItem, TailReader, Trace, Writer};
+use super::{
+    Folder, LiveRow, NoTrace, NoteRow, ProcessRow, Range, SampleRow, TailItem, TailReader,
+    TotalsSample, Trace, Writer,
+};
 use crate::{
+    detect::creep::Verdict,
     ledger::{Instance, Live, Step},
+    process::Losses,
     source::{
         Drain, Drained, TableReader,
         fake::{FakeRing, entry, publish_pair, record},
@@ -191,4 +196,49 @@ fn slots_before_any_source_belong_to_nobody() {
     let items: Vec<TailItem> = tail.by_ref().map(Result::unwrap).collect();
     assert!(items.is_empty());
     assert_eq!(tail.damaged(), 10);
+}
+
+#[test]
+fn a_job_whose_block_events_ran_out_of_room_still_creeps() {
+    const MIB: u64 = 1 << 20;
+    let instance = Instance([1, 2]);
+    let folder = tempfile::tempdir().unwrap();
+    let rings = tempfile::tempdir().unwrap();
+    let mut writer = Writer::with_limit(folder.path(), head(), 0).unwrap();
+    let ring = FakeRing::new([1, 2]);
+    ring.producer().publish(&alloc(1));
+    store(&mut writer, &ring, &mut Drain::new());
+    let file = ring.open(rings.path());
+    let row = |time| ProcessRow {
+        identity: file.identity().unwrap(),
+        pid: None,
+        health: file.health().unwrap(),
+        gauges: Vec::new(),
+        end: crate::ledger::End::Exited(Some(0)),
+        role: None,
+        apis: Vec::new(),
+        losses: Losses::default(),
+        time,
+    };
+    for second in 0..9 {
+        let allocated = Range { least: 100 * MIB, greatest: (300 + second * 100) * MIB };
+        let reserved = Range::of((400 + second * 100) * MIB);
+        let sample = TotalsSample {
+            instance,
+            device: 0,
+            time: 1_000 + second * 1_000_000_000,
+            allocated,
+            reserved,
+            torch_allocated: allocated,
+            torch_reserved: reserved,
+        };
+        writer.row(&SampleRow::Totals(sample)).unwrap();
+    }
+    writer.row(&row(6)).unwrap();
+    let job = super::job(folder.path()).unwrap();
+    let [process] = job.processes.as_slice() else { panic!("{job:?}") };
+    assert_eq!(process.losses.blocks_unstored_since, Some(5));
+    assert!(process.warnings.iter().any(|warning| warning.contains("want of room")));
+    let verdict = process.played.creeps[&0].check();
+    assert!(matches!(&verdict, Verdict::Creep(c) if c.bytes >= 500 * MIB), "{verdict:?}");
 }
