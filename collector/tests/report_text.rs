@@ -54,8 +54,21 @@ fn the_head_is_what_to_act_on_and_its_first_words_stand_on_one_line() {
 fn what_has_stopped_is_told_but_not_as_something_wrong() {
     let mut report = sample();
     report.findings[0].confidence = Confidence::Info;
+    report.processes[0].devices[0].ooms.clear();
     assert!(head(&report).starts_with("Nothing wrong was found in 1 process.\n"));
     assert!(head(&report).contains("crept on device 0"));
+}
+
+#[test]
+fn running_out_of_memory_is_not_nothing_wrong() {
+    let mut report = sample();
+    report.findings.clear();
+    let text = head(&report);
+    assert!(!text.contains("Nothing wrong"), "{text}");
+    assert!(text.starts_with(
+        "NO MEMORY:  tokenizer (pid 4711) ran out of memory on device 0 at 22:30:00: "
+    ));
+    assert!(text.contains("3.0 GiB asked for at") && text.contains("512.0 MiB"), "{text}");
 }
 
 #[test]

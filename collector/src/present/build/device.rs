@@ -136,13 +136,14 @@ const fn backend_name(backend: Backend) -> &'static str {
 /// What was live when most was; the sites only if the timeline is known since before that.
 fn peak(subject: &mut Subject<'_>, book: &mut SiteBook, gauges: &Gauges) -> Peak {
     let played = &subject.process.played;
-    if gauges.allocated_peak_time < played.known_since {
-        let time_ns = subject.identity().realtime(gauges.allocated_peak_time);
-        return Peak { time_ns, sites: None };
+    let known = gauges.allocated_peak_time >= played.known_since;
+    let time =
+        if known { played.state.peak(gauges.device).time } else { gauges.allocated_peak_time };
+    Peak {
+        // Of a device on which nothing ever was there is no such moment.
+        time_ns: if time == 0 { 0 } else { subject.identity().realtime(time) },
+        sites: known.then(|| uses(subject, book, played.state.sites_at_peak(gauges.device))),
     }
-    let time_ns = subject.identity().realtime(played.state.peak(gauges.device).time);
-    let sites = uses(subject, book, played.state.sites_at_peak(gauges.device));
-    Peak { time_ns, sites: Some(sites) }
 }
 
 /// Uses by site, most bytes first. Stacks that are one site by content are one here.

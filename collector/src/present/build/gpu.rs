@@ -52,6 +52,7 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
     let known: &[nvml::Gpu] = reading.map_or(&[], |reading| &reading.gpus);
     let touched = subjects.iter().flat_map(|subject| &subject.process.gauges);
     let others: BTreeMap<[u64; 2], u64> = touched
+        .filter(|gauges| gauges.uuid != [0; 2])
         .filter(|gauges| known.iter().all(|gpu| gpu.uuid != gauges.uuid))
         .map(|gauges| (gauges.uuid, gauges.total))
         .collect();

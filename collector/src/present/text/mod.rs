@@ -3,6 +3,7 @@
 mod amount;
 mod finding;
 mod gpu;
+mod oom;
 mod page;
 mod process;
 mod segment;
@@ -15,7 +16,7 @@ pub use site::TOP_SITES;
 pub use who::name;
 
 use self::page::Page;
-use super::report::{Confidence, Report};
+use super::report::{Confidence, Finding, Report};
 
 /// The whole report, in lines of at most [`WIDTH`] columns.
 #[must_use]
@@ -51,7 +52,13 @@ pub fn head(report: &Report) -> String {
 }
 
 fn verdicts(page: &mut Page, report: &Report) {
-    if report.findings.iter().all(|finding| finding.confidence == Confidence::Info) {
+    let (told, wrong): (Vec<&Finding>, Vec<&Finding>) =
+        report.findings.iter().partition(|finding| finding.confidence == Confidence::Info);
+    for finding in &wrong {
+        finding::show(page, finding);
+    }
+    let gave_up = oom::verdicts(page, report);
+    if wrong.is_empty() && !gave_up {
         let traced = report.processes.iter().filter(|process| process.cuda).count();
         let sentence = match traced {
             0 => "No process has used CUDA under memtrace.".to_owned(),
@@ -60,7 +67,7 @@ fn verdicts(page: &mut Page, report: &Report) {
         };
         page.line(0, &sentence);
     }
-    for finding in &report.findings {
+    for finding in &told {
         finding::show(page, finding);
     }
 }

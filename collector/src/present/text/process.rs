@@ -2,13 +2,11 @@
 
 use super::{
     amount::{bytes, clock, count, known, percent},
+    oom,
     page::Page,
     segment, site, who,
 };
-use crate::present::report::{Device, Oom, Process, ProcessState, Report};
-
-/// Out-of-memory events shown of one device, the last ones.
-const OOMS: usize = 3;
+use crate::present::report::{Device, Process, ProcessState, Report};
 
 pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     let name = who::name(process.role.as_deref(), &process.command);
@@ -65,9 +63,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
         page.line(4, &format!("live at {}, when most was:", clock(peak.time_ns)));
         site::list(page, report, 4, sites);
     }
-    for oom in device.ooms.iter().rev().take(OOMS).rev() {
-        out_of_memory(page, report, oom);
-    }
+    oom::list(page, report, 4, &device.ooms);
     if let Some(segments) = &device.segments {
         segment::list(page, report, 4, segments);
     }
@@ -131,19 +127,6 @@ fn beside(device: &Device) -> String {
         parts.push(format!("NVML says {} ({share} % tracked)", bytes(nvml)));
     }
     if parts.is_empty() { "nothing reserved".to_owned() } else { parts.join(", ") }
-}
-
-fn out_of_memory(page: &mut Page, report: &Report, oom: &Oom) {
-    let text = format!(
-        "{} asked for at {} with {} free on the device; {} reserved, {} of it allocated",
-        bytes(oom.requested_bytes),
-        site::name(report, &oom.site),
-        bytes(oom.device_free_bytes),
-        bytes(oom.reserved_bytes),
-        bytes(oom.allocated_bytes),
-    );
-    page.line(4, &format!("out of memory at {}:", clock(oom.time_ns)));
-    page.paragraph(6, "", &text);
 }
 
 /// What is missing of the timeline, and what nobody can know.
