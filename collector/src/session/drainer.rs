@@ -209,7 +209,7 @@ impl<P: FnMut(Progress)> Drainer<P> {
 
     /// The last word about a process that has ended.
     fn part(&mut self, mut traced: Traced) {
-        let _ = traced.look(&self.sink);
+        let _ = traced.look_for_the_last_time(&self.sink);
         traced.count(&mut self.past);
         if traced.is_finished() {
             self.sink.send(Item::Remove(traced.ring().path().to_owned()));

@@ -20,9 +20,12 @@ use crate::{
     sys,
 };
 
-/// A live set is read at most this often: while a ring overflows all the time, one a second keeps
-/// the totals right.
+/// A live set is read at most this often; while a ring overflows again and again, less and less
+/// often, down to [`RESYNC_RARELY`]: each may take some MiB of the trace.
 const RESYNC: Duration = Duration::from_secs(1);
+const RESYNC_RARELY: Duration = Duration::from_secs(64);
+/// A row that only tells new figures is written at most this often.
+const FIGURES: Duration = Duration::from_secs(10);
 
 /// A process and its ring.
 #[derive(Debug)]
@@ -40,8 +43,9 @@ pub struct Traced {
     /// Something was lost, or a context ended: what is held has to be read anew.
     unsure: bool,
     resynced: Option<Instant>,
+    resync_after: Duration,
     finished: bool,
-    written: Option<ProcessRow>,
+    written: Option<(Instant, ProcessRow)>,
 }
 
 impl Traced {
@@ -63,6 +67,7 @@ impl Traced {
             gauges: ring.gauges()?,
             unsure: false,
             resynced: None,
+            resync_after: RESYNC,
             finished: false,
             written: None,
             tables,
@@ -80,8 +85,7 @@ impl Traced {
         let alive = self.watch.is_alive();
         let progress = self.drain(alive, sink)?;
         self.unsure |= progress.lost > 0;
-        let due = self.resynced.is_none_or(|last| last.elapsed() >= RESYNC);
-        if !alive || (self.unsure && due) {
+        if !alive || (self.unsure && self.resync_is_due()) {
             self.resync(sink)?;
         }
         let new = self.tables.take(&self.ring)?;
@@ -134,6 +138,18 @@ impl Traced {
         }
     }
 
+    /// Whether a live set may be read already; puts the one after that off.
+    fn resync_is_due(&mut self) -> bool {
+        let Some(since) = self.resynced.map(|last| last.elapsed()) else { return true };
+        let due = since >= self.resync_after;
+        if due {
+            let calm = since >= 2 * RESYNC_RARELY;
+            let twice = (2 * self.resync_after).min(RESYNC_RARELY);
+            self.resync_after = if calm { RESYNC } else { twice };
+        }
+        due
+    }
+
     fn resync(&mut self, sink: &Sink) -> Result<(), Damage> {
         let live = self.ring.live()?;
         for entry in &live.entries {
@@ -159,11 +175,13 @@ impl Traced {
             self.identity.retitle(title);
         }
         let row = self.row();
-        let same =
-            self.written.as_ref().is_some_and(|w| ProcessRow { time: w.time, ..row.clone() } == *w);
-        if !same {
+        let told = self.written.as_ref().is_some_and(|(at, before)| {
+            let same = ProcessRow { time: before.time, ..row.clone() } == *before;
+            same || (is_same_but_for_figures(before, &row) && at.elapsed() < FIGURES)
+        });
+        if !told {
             sink.send(Item::Process(Box::new(row.clone())));
-            self.written = Some(row);
+            self.written = Some((Instant::now(), row));
         }
         Ok(())
     }
@@ -200,6 +218,15 @@ impl Traced {
             self.player.close();
             self.send_samples(sink);
         }
+        self.look_for_the_last_time(sink)
+    }
+
+    /// As [`Self::look`], and the row is written in any case: the last one counts.
+    ///
+    /// # Errors
+    /// The ring cannot be read any more.
+    pub fn look_for_the_last_time(&mut self, sink: &Sink) -> Result<(), Damage> {
+        self.written = None;
         self.look(sink)
     }
 
@@ -250,4 +277,12 @@ impl Traced {
         let losses = self.drain.losses();
         progress.dropped += losses.overwritten + losses.damaged + losses.unfinished;
     }
+}
+
+fn is_same_but_for_figures(before: &ProcessRow, now: &ProcessRow) -> bool {
+    let mode = |row: &ProcessRow| (row.health.mode, row.health.python_state, row.health.exited);
+    before.identity == now.identity
+        && before.role == now.role
+        && before.end == now.end
+        && mode(before) == mode(now)
 }

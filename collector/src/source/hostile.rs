@@ -1,6 +1,11 @@
 //! Files that lie: nothing here may panic, hang, or take more memory than a few times the file.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use proptest::prelude::*;
 use wire::{
@@ -90,6 +95,30 @@ fn a_stack_that_is_its_own_parent_ends() {
     let record = super::fake::record(wire::record::Verb::Alloc, Class::Block, 1, 1, 5);
     tables.record(&file, &record).unwrap();
     assert_eq!(tables.take(&file).unwrap().nodes.len(), 1);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_does_no_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = good().save(folder.path());
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = 1u64;
+            while !done.load(Relaxed) {
+                random = wire::mix(random.wrapping_add(0x9e37_79b9_7f4a_7c15));
+                // Beyond the words that decide whether the file is opened at all.
+                let word = 16 + random % (SMALL.offsets().end as u64 - 16);
+                let value = if random & 1 << 40 == 0 { random } else { random >> 56 };
+                file.write_all_at(&value.to_le_bytes(), word * WORD as u64).unwrap();
+            }
+        });
+        for _ in 0..10 {
+            read_all(&path);
+        }
+        done.store(true, Relaxed);
+    });
 }
 
 proptest! {
