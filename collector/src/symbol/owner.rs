@@ -1,8 +1,8 @@
 //! Whose memory it is: the library that asked the driver for it.
 
-use std::collections::BTreeSet;
+use std::collections::{HashMap, HashSet};
 
-use wire::trie::FrameKind;
+use wire::trie::{FrameKind, Node};
 
 use super::modules::{Modules, file_name};
 use crate::ledger::Tables;
@@ -40,26 +40,40 @@ pub fn owner<'a>(modules: &Modules<'a>, frames: &[(FrameKind, u64)]) -> Option<&
 
 /// The native stacks that pass through PyTorch's device allocator.
 #[must_use]
-pub fn torch_stacks(tables: &Tables) -> BTreeSet<u32> {
+pub fn torch_stacks(tables: &Tables) -> HashSet<u32> {
     let modules = Modules::new(&tables.modules);
-    let mut through = BTreeSet::new();
-    // A node is made after its parent, so its id is the greater one.
-    for (id, node) in &tables.nodes {
-        let its_own = || {
-            let module = modules.caller(node.frame);
-            module.is_some_and(|module| file_name(&module.path) == TORCH_ALLOCATOR)
+    let its_own = |node: &Node| {
+        let module = modules.caller(node.frame);
+        module.is_some_and(|module| file_name(&module.path) == TORCH_ALLOCATOR)
+    };
+    let mut known: HashMap<u32, bool> = HashMap::new();
+    for id in tables.nodes.keys() {
+        let mut path = Vec::new();
+        let mut at = *id;
+        // Outwards, until a stack is met that is known or decides; the root decides against it.
+        let through = loop {
+            if let Some(through) = known.get(&at) {
+                break *through;
+            }
+            let Some(node) = tables.nodes.get(&at) else { break false };
+            path.push(at);
+            // For a damaged table that leads in a circle.
+            known.insert(at, false);
+            if node.kind != FrameKind::Native {
+                break false;
+            }
+            if its_own(node) {
+                break true;
+            }
+            at = node.parent;
         };
-        if node.kind == FrameKind::Native && (through.contains(&node.parent) || its_own()) {
-            through.insert(*id);
-        }
+        known.extend(path.into_iter().map(|id| (id, through)));
     }
-    through
+    known.into_iter().filter_map(|(id, through)| through.then_some(id)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use wire::trie::Node;
-
     use super::*;
     use crate::ledger::Module;
 
@@ -98,19 +112,22 @@ mod tests {
             inode: 1,
         };
         let node = |parent, frame, kind| Node { parent, kind, frame };
+        // Ids are places in a table, in no order.
         let nodes = [
-            (1, node(0, 8, FrameKind::Native)),
-            (2, node(1, torch, FrameKind::Native)),
-            (3, node(2, 24, FrameKind::Native)),
-            (4, node(1, 24, FrameKind::Native)),
+            (9, node(0, 8, FrameKind::Native)),
+            (7, node(9, torch, FrameKind::Native)),
+            (3, node(7, 24, FrameKind::Native)),
+            (4, node(9, 24, FrameKind::Native)),
             (5, node(0, torch, FrameKind::Python)),
+            (6, node(8, 8, FrameKind::Native)),
+            (8, node(6, 8, FrameKind::Native)),
         ];
         let tables = Tables {
             nodes: nodes.into(),
             modules: vec![module(0, "python3"), module(48, "libc10_cuda.so")],
             ..Tables::default()
         };
-        assert_eq!(torch_stacks(&tables), [2, 3].into());
+        assert_eq!(torch_stacks(&tables), [3, 7].into());
     }
 
     #[test]
