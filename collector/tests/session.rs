@@ -334,7 +334,7 @@ fn a_session_that_is_killed_leaves_the_job_running_and_a_readable_trace() {
     session.wait().unwrap();
     let job = place.job();
     assert_eq!(job.processes[0].end, End::Running, "the job goes on");
-    assert!(job.notes.iter().any(|note| note.contains("killed")), "{:?}", job.notes);
+    assert!(job.notes.iter().any(|note| note.contains("cut short")), "{:?}", job.notes);
     let group = format!("-{}", session.id());
     Command::new("kill").args(["-9", "--", &group]).status().unwrap();
 }

@@ -9,6 +9,10 @@ use crate::{
     symbol::owner::torch_stacks,
 };
 
+/// What a process's timeline lacks that does not end with a live set.
+const UNFINISHED: &str = "the trace does not tell what it held in the end, only as much as was \
+                          stored of how it came to that";
+
 /// Reads the whole of a trace folder.
 ///
 /// # Errors
@@ -25,12 +29,16 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
         player.learn(tables.get(&identity.instance).map(torch_stacks).unwrap_or_default());
         players.insert(identity.instance, player);
     }
-    let mut in_flight: HashMap<Instance, u32> = HashMap::new();
+    // Entries that were being given back in the live set that a timeline ends with.
+    let mut last: HashMap<Instance, u32> = HashMap::new();
     // A process has its first row before its first slot.
     let read = folder.timelines(|instance, step| {
-        if let Step::Live(live) = step {
-            let freeing = live.iter().filter(|entry| entry.freeing).count();
-            in_flight.insert(instance, freeing as u32);
+        match step {
+            Step::Live(live) => {
+                let freeing = live.iter().filter(|entry| entry.freeing).count();
+                last.insert(instance, freeing as u32);
+            }
+            Step::Event(_) | Step::Lost(_) => drop(last.remove(&instance)),
         }
         if let Some(player) = players.get_mut(&instance) {
             player.step(step);
@@ -50,7 +58,7 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
     }
     let ended = folder.head().ended_ns;
     if ended.is_none() {
-        let text = "tracing has not ended, or memtrace was killed: what came last may be missing";
+        let text = "tracing has not ended, or was cut short: what came last may be missing";
         job.notes.push(text.to_owned());
     }
     for row in rows {
@@ -59,7 +67,11 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
         let tables = tables.remove(&instance).unwrap_or_default();
         let played = players.remove(&instance).unwrap_or_default().finish();
         let mut process = process(row, tables, played, unstored);
-        process.in_flight = in_flight.get(&instance).copied().unwrap_or(0);
+        match last.get(&instance) {
+            Some(freeing) => process.in_flight = *freeing,
+            None if process.health.head == 0 => {}
+            None => process.warnings.push(UNFINISHED.to_owned()),
+        }
         if ended.is_none() && process.end == End::Running {
             process.end = Watch::new(&process.identity).end(process.health.exited);
         }

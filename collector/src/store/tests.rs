@@ -238,7 +238,8 @@ fn a_job_whose_block_events_ran_out_of_room_still_creeps() {
     let job = super::job(folder.path()).unwrap();
     let [process] = job.processes.as_slice() else { panic!("{job:?}") };
     assert_eq!(process.losses.blocks_unstored_since, Some(5));
-    assert!(process.warnings.iter().any(|warning| warning.contains("want of room")));
+    let text = process.warnings.join("\n");
+    assert!(text.contains("want of room") && text.contains("held in the end"), "{text}");
     let verdict = process.played.creeps[&0].check();
     assert!(matches!(&verdict, Verdict::Creep(c) if c.bytes >= 500 * MIB), "{verdict:?}");
 }
