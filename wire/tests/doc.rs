@@ -1,4 +1,10 @@
 //! `docs/wire-format.md` is the specification: each of its tables against the code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,10 @@
 //! The ring against its promise: a record is read whole or not at all, and every loss is countable.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

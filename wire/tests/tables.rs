@@ -1,4 +1,10 @@
 //! The live table, the trie, the arena and the special slots against naive models.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     collections::BTreeMap,
