@@ -220,26 +220,31 @@ mod tests {
         Live { index: 0, freeing: false, entry: wire::live::Entry { birth_us, ..entry } }
     }
 
-    fn allocated(player: &Player<Detectors>) -> u64 {
-        player.state.totals(0).allocated
+    /// Bytes in blocks after each event.
+    #[derive(Default)]
+    struct Watched(Vec<u64>);
+
+    impl Observer for Watched {
+        fn applied(&mut self, state: &mut State, _: &Event) {
+            self.0.push(state.totals(0).allocated);
+        }
     }
 
     #[test]
     fn after_a_loss_what_is_held_follows_from_the_next_live_set() {
-        let mut player = Player::<Detectors>::default();
+        let mut player = Player::<Watched>::default();
         player.step(Step::Event(&event(0, Verb::Alloc, 0x1000, 1_000, 0)));
-        assert_eq!(allocated(&player), 512);
         player.step(Step::Lost(10));
         // 0x2000 was taken in the gap and is given back here.
         player.step(Step::Event(&event(11, Verb::FreeBegin, 0x2000, 90_000, 50_000)));
         player.step(Step::Event(&event(12, Verb::Alloc, 0x4000, 95_000, 0)));
-        assert_eq!(allocated(&player), 512, "nothing is known yet");
-        // 0x3000 was taken in the gap, too, and 0x1000 given back.
-        player.step(Step::Live(&[live(0x3000, 30), live(0x4000, 95)]));
-        assert_eq!(allocated(&player), 1024);
-        let played = player.finish();
-        assert_eq!(played.known_since, 0);
-        assert_eq!(played.state.totals(0).allocated, 1024);
+        assert_eq!(player.observer().0, [512], "nothing is known yet");
+        // In the gap 0x3000 and 0x5000 were taken, too, and 0x1000 given back.
+        player.step(Step::Live(&[live(0x3000, 30), live(0x4000, 95), live(0x5000, 31)]));
+        assert_eq!(player.observer().0, [512, 2 * 512, 3 * 512]);
+        // From here on events count at once.
+        player.step(Step::Event(&event(13, Verb::FreeBegin, 0x4000, 99_000, 4_000)));
+        assert_eq!(player.observer().0.last(), Some(&(2 * 512)));
     }
 
     #[test]

@@ -190,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn a_span_that_leaves_the_arena_is_empty_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = FakeRing::new([1, 2]);
+        let last = wire::layout::SMALL.arena_words as u32 - 1;
+        fake.set(header::API_NAMES, Span { word: last, length: 9 }.encode());
+        let ring = fake.open(folder.path());
+        assert_eq!(TableReader::new(&ring).apis(&ring).unwrap(), Vec::<String>::new());
+        fake.set(header::API_NAMES, Span { word: u32::MAX, length: u32::MAX }.encode());
+        let ring = fake.open(folder.path());
+        assert_eq!(TableReader::new(&ring).apis(&ring).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
     fn the_handle_index_of_a_mapping_is_not_taken_for_a_stack() {
         let folder = tempfile::tempdir().unwrap();
         let fake = FakeRing::new([1, 2]);

@@ -19,7 +19,7 @@ const CONFIG: Configuration = standard();
 ///
 /// # Errors
 /// Writing failed, or the row is longer than a reader would accept.
-pub fn write<T: Serialize>(out: &mut impl Write, row: &T) -> io::Result<usize> {
+pub fn write<T: Serialize>(out: &mut impl Write, row: &T) -> io::Result<()> {
     let body = bincode::serde::encode_to_vec(row, CONFIG).map_err(io::Error::other)?;
     if body.len() > MOST {
         return Err(io::Error::other("a row of a table is too long"));
@@ -29,8 +29,7 @@ pub fn write<T: Serialize>(out: &mut impl Write, row: &T) -> io::Result<usize> {
     bytes.extend(check(&body).to_le_bytes());
     bytes.extend(body);
     // In one piece, so that a reader never meets a header without its row for long.
-    out.write_all(&bytes)?;
-    Ok(bytes.len())
+    out.write_all(&bytes)
 }
 
 /// Reads the next row; `None` at the end of the file and at the first row that is not whole.

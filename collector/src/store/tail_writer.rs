@@ -25,8 +25,6 @@ pub struct TailWriter {
     limit: u64,
     source: Option<Instance>,
     batch: Vec<u8>,
-    /// Whether the second slot that may follow belongs to a record that was stored.
-    second: bool,
     full: bool,
 }
 
@@ -39,7 +37,7 @@ impl TailWriter {
     pub fn create(folder: &Path, limit: u64) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(folder.join(TAIL))?;
         let (source, batch) = (None, Vec::new());
-        Ok(Self { file, length: 0, limit, source, batch, second: true, full: false })
+        Ok(Self { file, length: 0, limit, source, batch, full: false })
     }
 
     /// Whether block events are being passed over.
@@ -59,13 +57,7 @@ impl TailWriter {
     /// Adds a slot of the current source.
     pub fn slot(&mut self, words: &[u64; SLOT_WORDS], record: Option<&Record>) {
         self.full |= self.length + self.batch.len() as u64 + SLOT > self.limit;
-        let stored = match record {
-            Some(record) if record.verb == Verb::Second => self.second,
-            Some(record) => !self.full || !is_block_event(record),
-            None => !self.full,
-        };
-        self.second = stored;
-        if stored {
+        if !self.full || record.is_some_and(|record| !is_block_event(record)) {
             self.push(words);
         }
     }
@@ -78,23 +70,12 @@ impl TailWriter {
     /// Writes what was added.
     ///
     /// # Errors
-    /// It could not be written. The file then ends with the last whole batch.
+    /// It could not be written, perhaps in the middle of a slot: nothing may be added after that.
     pub fn flush(&mut self) -> io::Result<()> {
-        let written = self.file.write_all(&self.batch);
-        let length = self.batch.len() as u64;
+        self.file.write_all(&self.batch)?;
+        self.length += self.batch.len() as u64;
         self.batch.clear();
-        match written {
-            Ok(()) => {
-                self.length += length;
-                Ok(())
-            }
-            Err(error) => {
-                // Half a slot would shift all that follow it. And the source slot may be gone.
-                self.source = None;
-                self.file.set_len(self.length)?;
-                Err(error)
-            }
-        }
+        Ok(())
     }
 
     fn push(&mut self, words: &[u64; SLOT_WORDS]) {
@@ -102,7 +83,8 @@ impl TailWriter {
     }
 }
 
-/// What is not stored any more once room is short: the events of which there are many.
+/// What is not stored any more once room is short: the events of which there are many. None of them
+/// has a second slot.
 fn is_block_event(record: &Record) -> bool {
     matches!(record.class, Class::Block | Class::PoolBlock)
         && matches!(record.verb, Verb::Alloc | Verb::FreeBegin | Verb::FreeFailed)

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use wire::record::{Class, FLAG_SECOND, Record, Verb};
+use wire::record::{Class, Record, Verb};
 
 use super::{
     Folder, LiveRow, NoTrace, NoteRow, ProcessRow, Range, SampleRow, TailItem, TailReader,
@@ -142,9 +142,7 @@ fn once_full_only_block_events_are_passed_over_and_it_is_said_since_when() {
     (1..=4).for_each(|address| ring.producer().publish(&alloc(address)));
     let oom = record(Verb::OutOfMemory, Class::Block, 5, 512, 0);
     publish_pair(&ring, oom, [55, 0, 0]);
-    let mut dropped = alloc(6);
-    dropped.flags = FLAG_SECOND;
-    publish_pair(&ring, dropped, [66, 0, 0]);
+    ring.producer().publish(&alloc(6));
     ring.producer().publish(&record(Verb::Alloc, Class::Linear, 7, 512, 0));
     store(&mut writer, &ring, &mut Drain::new());
     writer.commit(6).unwrap();

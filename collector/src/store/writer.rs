@@ -24,7 +24,8 @@ const TAIL_MOST: u64 = 4 << 30;
 /// Nor than this part of what was free on the disk when it was made.
 const TAIL_SHARE: u64 = 10;
 
-/// Appends to a trace folder.
+/// Appends to a trace folder. After an error nothing may be appended any more: what is cut short
+/// ends a file for its readers.
 #[derive(Debug)]
 pub struct Writer {
     folder: PathBuf,
@@ -87,11 +88,7 @@ impl Writer {
                 entry.insert(OpenOptions::new().append(true).create_new(true).open(path)?)
             }
         };
-        let length = file.metadata()?.len();
-        codec::write(file, row).map(drop).inspect_err(|_| {
-            // A row cut short would hide all rows after it.
-            let _ = file.set_len(length);
-        })
+        codec::write(file, row)
     }
 
     /// Appends what is new in a process's tables.
