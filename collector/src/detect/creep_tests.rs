@@ -327,3 +327,24 @@ proptest! {
         prop_assert_eq!(said, naive(&series));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_series_can_upset_the_detector(
+        series in prop::collection::vec(
+            prop_oneof![
+                (0..8u64, 0..8u64).prop_map(|(a, r)| (a << 27, r << 27)),
+                any::<(u64, u64)>(),
+            ],
+            0..80,
+        ),
+    ) {
+        let mut detector = Creep::default();
+        for (allocated, reserved) in series {
+            detector.push(0, allocated, reserved, [(RESIZE, u64::MAX)].into_iter());
+            detector.check();
+        }
+    }
+}

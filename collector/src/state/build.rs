@@ -187,20 +187,20 @@ fn join(run: &mut Segment, next: Segment) {
     run.holds_blocks |= next.holds_blocks;
 }
 
-/// Lays a block over the segments it touches; false if there is none. `segments` are in order and
-/// do not overlap.
+/// Lays a block over the segments it touches; false if there is none. `segments` are in order.
+/// Should they overlap, which only a damaged ring can say, a byte of the block counts once.
 fn place(segments: &mut [Segment], block: Block) -> bool {
     let end = block.address.saturating_add(block.size);
-    let first = segments
-        .partition_point(|segment| segment.start.saturating_add(segment.size) <= block.address);
+    let mut covered = block.address;
+    let first = segments.partition_point(|segment| ends(segment.start, segment.size) <= covered);
     let mut placed = false;
     for segment in segments.iter_mut().skip(first).take_while(|segment| segment.start < end) {
         let extents = &mut segment.extents;
-        let under = extents
-            .partition_point(|extent| extent.start.saturating_add(extent.size) <= block.address);
+        let under = extents.partition_point(|extent| ends(extent.start, extent.size) <= covered);
         for extent in extents.iter_mut().skip(under).take_while(|extent| extent.start < end) {
-            let from = extent.start.max(block.address);
-            extent.live += end.min(extent.start.saturating_add(extent.size)) - from;
+            let from = extent.start.max(covered);
+            covered = end.min(ends(extent.start, extent.size)).max(from);
+            extent.live += covered - from;
         }
         if !placed {
             segment.blocks.push(block);
@@ -208,4 +208,8 @@ fn place(segments: &mut [Segment], block: Block) -> bool {
         }
     }
     placed
+}
+
+fn ends(start: u64, size: u64) -> u64 {
+    start.saturating_add(size)
 }

@@ -31,6 +31,8 @@ mod vmm;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,9 +11,10 @@ pub(super) struct Span<T> {
 }
 
 impl<T> Span<T> {
-    /// One past the last byte.
-    pub fn end(&self) -> u64 {
-        self.start.saturating_add(self.size)
+    /// Whether it covers `address`, which is not below its start. (Its end may be the end of all
+    /// addresses, and cannot be written down then.)
+    fn reaches(&self, address: u64) -> bool {
+        address - self.start < self.size
     }
 }
 
@@ -69,25 +70,22 @@ impl<T> Ranges<T> {
 
     /// The range that covers `address`.
     pub fn at(&self, address: u64) -> Option<&Span<T>> {
-        self.0
-            .range(..=address)
-            .next_back()
-            .map(|(_, span)| span)
-            .filter(|span| span.end() > address)
+        let below = self.0.range(..=address).next_back();
+        below.map(|(_, span)| span).filter(|span| span.reaches(address))
     }
 
     /// The range that covers `address`.
     pub fn at_mut(&mut self, address: u64) -> Option<&mut Span<T>> {
         let (_, span) = self.0.range_mut(..=address).next_back()?;
-        (span.end() > address).then_some(span)
+        span.reaches(address).then_some(span)
     }
 
-    /// The ranges that share a byte with `start..start + size`, in order; an empty range counts
-    /// when it begins there.
+    /// The ranges that share a byte with `start..start + size`, in order, and the empty ones that
+    /// begin there.
     pub fn over(&self, start: u64, size: u64) -> impl Iterator<Item = &Span<T>> {
-        let end = start.saturating_add(size);
         let first = self.at(start).map_or(start, |span| span.start);
-        self.0.range(first..end.max(first)).map(|(_, span)| span)
+        let last = size.checked_sub(1).map(|size| start.saturating_add(size));
+        last.into_iter().flat_map(move |last| self.0.range(first..=last)).map(|(_, span)| span)
     }
 
     /// All ranges in order.
@@ -138,8 +136,8 @@ mod tests {
     #[test]
     fn a_range_up_to_the_end_of_the_address_space_does_not_overflow() {
         let mut ranges = Ranges::default();
-        ranges.insert(u64::MAX - 1, u64::MAX, 'a');
-        assert!(ranges.at(u64::MAX - 1).is_some());
-        assert_eq!(starts(&ranges, 0, u64::MAX), [u64::MAX - 1]);
+        ranges.insert(u64::MAX, u64::MAX, 'a');
+        assert!(ranges.at(u64::MAX).is_some());
+        assert_eq!(starts(&ranges, 1, u64::MAX), [u64::MAX]);
     }
 }

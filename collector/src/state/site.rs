@@ -104,9 +104,10 @@ impl Sites {
         }
     }
 
-    /// Forgets the past.
+    /// Forgets the past: what is live now is the most that is known of.
     pub fn forget(&mut self) {
-        *self = Self { live: std::mem::take(&mut self.live), total: self.total, ..Self::default() };
+        let (live, total) = (std::mem::take(&mut self.live), self.total);
+        *self = Self { live, total, peak: Peak { bytes: total, time: 0 }, ..Self::default() };
     }
 
     /// Carries over the past of `before`; what differs now changed at `time`.
