@@ -7,6 +7,8 @@
 //!    └────▶ store ──┘            ▲
 //! process (who, role, end) ──────┤
 //! symbol (stacks, sites) ────────┘
+//!
+//! session: runs a job, drains its processes into a store while they live
 //! ```
 //!
 //! `state` and `detect` know no file, no clock and no text; `present` turns what they hold into

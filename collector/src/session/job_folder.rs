@@ -3,11 +3,16 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Read},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use wire::{control, folder::RUN_PREFIX};
+
+use crate::sys;
+
+/// The other user who may own the folder of rings: it may be `/dev/shm` itself.
+const ROOT: u32 = 0;
 
 /// A folder of its own for the rings of one job, private to the user. Goes away with this value,
 /// unless rings are left in it.
@@ -28,6 +33,10 @@ impl JobFolder {
         // A relative path would mean another folder after each `chdir` of the job.
         let base = std::path::absolute(base).map_err(failed)?;
         DirBuilder::new().recursive(true).mode(0o700).create(&base).map_err(failed)?;
+        let owner = fs::metadata(&base).map_err(failed)?.uid();
+        if owner != sys::user() && owner != ROOT {
+            return Err(failed(io::Error::other("it belongs to another user")));
+        }
         let path = base.join(format!("{RUN_PREFIX}{:016x}", random().map_err(failed)?));
         DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
         let folder = Self { path };

@@ -26,7 +26,7 @@ pub fn check(library: &Path) -> Result<(), String> {
         return Err(untraced("is not there"));
     }
     let mut command = Command::new("/bin/true");
-    command.env(PRELOAD, value(library)).stdin(Stdio::null()).stdout(Stdio::null());
+    command.env(PRELOAD, library).stdin(Stdio::null()).stdout(Stdio::null());
     match command.stderr(Stdio::piped()).output() {
         Ok(output) if !output.status.success() || !output.stderr.is_empty() => {
             let said = String::from_utf8_lossy(&output.stderr);

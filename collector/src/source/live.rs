@@ -18,10 +18,9 @@ const LOOKS: usize = 8;
 pub struct LiveSet {
     /// The entries, by index.
     pub entries: Vec<Live>,
-    /// Entries that were being filled; in a dead process, calls that never got to the end.
+    /// Entries that were being filled, or changed each time they were read; in a dead process, calls
+    /// that never got to the end.
     pub in_flight: u32,
-    /// Entries that changed each time they were read.
-    pub unstable: u32,
 }
 
 impl RingFile {
@@ -42,7 +41,7 @@ impl RingFile {
             for (i, (before, after)) in before.iter().zip(after).enumerate() {
                 match self.settle(at + i * ENTRY_WORDS, before, after)? {
                     Some(words) => live.add((first + i) as u32, &words),
-                    None => live.unstable += 1,
+                    None => live.in_flight += 1,
                 }
             }
         }
@@ -111,6 +110,6 @@ mod tests {
         let ring = FakeRing::new([1, 2]);
         ring.set(wire::layout::SMALL.offsets().live + 4 * 100 + 1, 1);
         let live = ring.open(folder.path()).live().unwrap();
-        assert_eq!(live, LiveSet { in_flight: 1, ..LiveSet::default() });
+        assert_eq!(live, LiveSet { in_flight: 1, entries: Vec::new() });
     }
 }

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Every file but `trace.json` is only ever appended to, and each is valid up to its last whole row
-//! whatever kills the writer: a table by the length and check before each row ([`codec`]),
+//! whatever kills the writer: a table by the length and check before each row (`codec.rs`),
 //! `tail.bin` by the check in each slot.
 
 mod codec;
