@@ -344,7 +344,7 @@ proptest! {
         let mut detector = Creep::default();
         for (allocated, reserved) in series {
             detector.push(0, allocated, reserved, [(RESIZE, u64::MAX)].into_iter());
-            detector.check();
+            let _ = detector.check();
         }
     }
 }

@@ -29,13 +29,7 @@ mod unit;
 mod vmm;
 
 #[cfg(test)]
-mod examples;
-#[cfg(test)]
-mod hostile;
-#[cfg(test)]
-mod model;
-#[cfg(test)]
-pub(crate) mod testing;
+mod tests;
 
 pub use book::{Growth, Totals};
 pub use owner::{Allocator, Backend, Owned};

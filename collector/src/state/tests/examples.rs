@@ -1,19 +1,22 @@
 //! Worked examples: what the allocators people use look like from here.
 
-use super::{
-    Backend, Free, Kind, State,
-    testing::{MIB, Script},
+use wire::record::{
+    Class::{
+        Block, Handle, ImportedHandle, IpcImport, Linear, Mapping, None, Pool, PoolBlock,
+        Reservation,
+    },
+    Verb,
 };
-use wire::record::Class::{
-    Block, Handle, ImportedHandle, IpcImport, Linear, Mapping, Pool, PoolBlock, Reservation,
-};
+
+use super::script::{MIB, Script};
+use crate::state::{Backend, Free, Kind, Owned, Segment, State};
 
 const TORCH: &str = "torch";
 const NCCL: &str = "libnccl.so.2";
 /// Native stack of NCCL's in these tests.
 const NCCL_STACK: u32 = 7;
 
-fn owned(state: &State) -> super::Owned<&'static str> {
+fn owned(state: &State) -> Owned<&'static str> {
     let owned =
         state.owned(0, &TORCH, |site| if site.native == NCCL_STACK { NCCL } else { "program" });
     for allocator in owned.allocators.values() {
@@ -43,7 +46,10 @@ fn of_the_default_allocator_whole_segments_are_releasable_and_others_are_pinned(
     let free = Free { stranded: 19 * MIB, releasable: 50 * MIB, private: 2 * MIB };
     assert_eq!((torch.free, torch.unbacked, torch.backend), (free, 0, Some(Backend::Native)));
     let nccl = owned.allocators[NCCL];
-    assert_eq!((nccl.reserved, nccl.allocated, nccl.free), (10 * MIB, None, Free::default()));
+    assert_eq!(
+        (nccl.reserved, nccl.allocated, nccl.free),
+        (10 * MIB, Option::None, Free::default())
+    );
     let pins = |at: usize| owned.segments[at].1.pins().map(|pin| pin.address).collect::<Vec<_>>();
     assert_eq!((pins(0), pins(1)), (vec![112 * MIB], vec![]));
 }
@@ -142,7 +148,7 @@ fn a_handle_mapped_twice_is_counted_once() {
     script.take(Handle, 1, 10 * MIB).map(100 * MIB, 10 * MIB, 1).map(200 * MIB, 10 * MIB, 1);
     let state = script.state();
     assert_eq!(state.totals(0).vmm, 10 * MIB);
-    let physical: Vec<_> = state.segments(0).iter().map(super::Segment::physical).collect();
+    let physical: Vec<_> = state.segments(0).iter().map(Segment::physical).collect();
     assert_eq!(physical, [10 * MIB, 0]);
 }
 
@@ -205,9 +211,9 @@ fn memory_that_torch_takes_is_never_mistaken_for_direct_memory() {
 #[test]
 fn a_context_takes_its_memory_along() {
     let mut script = Script::default();
-    script.push(wire::record::Verb::Alloc, Linear, 100 * MIB, MIB, 0xc1);
-    script.push(wire::record::Verb::Alloc, Linear, 200 * MIB, MIB, 0xc2);
-    script.push(wire::record::Verb::Reset, wire::record::Class::None, 0, 0, 0xc1);
+    script.push(Verb::Alloc, Linear, 100 * MIB, MIB, 0xc1);
+    script.push(Verb::Alloc, Linear, 200 * MIB, MIB, 0xc2);
+    script.push(Verb::Reset, None, 0, 0, 0xc1);
     let left: Vec<_> = script.state().segments(0).iter().map(|one| one.start).collect();
     assert_eq!(left, [200 * MIB]);
 }
@@ -245,8 +251,8 @@ fn what_pytorchs_allocator_takes_is_its_own_before_a_block_says_so() {
     state.learn([5]);
     assert_eq!((state.totals(0).allocator_reserved, state.sites(0).len()), (20 * MIB, 0));
     let more = [
-        script.push(wire::record::Verb::Alloc, Linear, 200 * MIB, 30 * MIB, 0),
-        script.push(wire::record::Verb::Alloc, Handle, 1, 40 * MIB, 0),
+        script.push(Verb::Alloc, Linear, 200 * MIB, 30 * MIB, 0),
+        script.push(Verb::Alloc, Handle, 1, 40 * MIB, 0),
     ];
     for event in &more {
         state.apply(event);

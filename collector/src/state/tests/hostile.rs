@@ -7,8 +7,10 @@ use wire::{
     record::{Class, Record, Verb},
 };
 
-use super::{Site, State};
-use crate::ledger::{Event, Live};
+use crate::{
+    ledger::{Event, Live},
+    state::{Site, State},
+};
 
 /// Few values that meet each other often, and the ends of the range.
 fn number() -> impl Strategy<Value = u64> {

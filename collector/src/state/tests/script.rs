@@ -5,15 +5,18 @@ use wire::{
     record::{Class, FLAG_PRIVATE, Record, Verb},
 };
 
-use crate::ledger::{Event, Live};
+use crate::{
+    ledger::{Event, Live},
+    state::State,
+};
 
-pub(crate) const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 /// Time between two events of a script, ns: long enough that nothing stays fresh for long.
-pub(crate) const STEP: u64 = 2_000_000_000;
+pub(super) const STEP: u64 = 2_000_000_000;
 
 /// A list of events, each `STEP` after the one before.
 #[derive(Default)]
-pub(crate) struct Script {
+pub(super) struct Script {
     pub events: Vec<Event>,
     /// Thread of the next events.
     pub tid: u32,
@@ -126,8 +129,8 @@ impl Script {
     }
 
     /// The state after all of it.
-    pub fn state(&self) -> super::State {
-        let mut state = super::State::default();
+    pub fn state(&self) -> State {
+        let mut state = State::default();
         self.events.iter().for_each(|event| state.apply(event));
         state
     }

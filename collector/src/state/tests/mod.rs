@@ -1,0 +1,7 @@
+//! What the state says of scripted, random and impossible histories.
+
+mod against_model;
+mod examples;
+mod hostile;
+mod model;
+mod script;
