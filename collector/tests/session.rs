@@ -158,6 +158,17 @@ impl Place {
             .env("MEMTRACE_DIR", self.rings())
             .env_remove("LD_PRELOAD")
             .stdin(Stdio::null());
+        // A shell without job control starts what it puts in the background with SIGINT ignored,
+        // and what was ignored at the start no shell can trap.
+        let hear = || {
+            for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+                // SAFETY: allowed between fork and exec.
+                unsafe { libc::signal(signal, libc::SIG_DFL) };
+            }
+            Ok(())
+        };
+        // SAFETY: the closure only calls what is allowed there.
+        unsafe { command.pre_exec(hear) };
         command
     }
 
