@@ -41,12 +41,6 @@ impl Watch {
         self.pid
     }
 
-    /// Start time of the process, clock ticks since boot.
-    #[must_use]
-    pub const fn start_ticks(&self) -> u64 {
-        self.start_ticks
-    }
-
     /// Whether the process lives. A zombie does not: it writes nothing any more.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -88,7 +88,7 @@ impl Drain {
             self.losses.overwritten += oldest - self.next;
             lost += self.lose(oldest - self.next, &mut sink);
         }
-        // A slot behind `head` may be claimed already; those come with the next drain.
+        // Slots that are claimed from here on come with the next drain.
         while self.next < head {
             let first = self.next % slots;
             let count = BATCH.min(head - self.next).min(slots - first);
@@ -115,8 +115,12 @@ impl Drain {
                         return Ok(Progress { head, advanced: self.next - from, lost });
                     }
                     (Read::Overwritten, _) => {
-                        self.losses.overwritten += 1;
-                        lost += self.lose(1, &mut sink);
+                        // The writer has caught up with us: most of what follows is gone, too.
+                        let oldest = ring.header_word(header::HEAD)?.saturating_sub(slots);
+                        let gone = oldest.min(head).saturating_sub(position).max(1);
+                        self.losses.overwritten += gone;
+                        lost += self.lose(gone, &mut sink);
+                        break;
                     }
                     (Read::Damaged, _) => {
                         self.losses.damaged += 1;
@@ -224,6 +228,34 @@ mod tests {
     fn tear(ring: &FakeRing, position: u64) {
         let seq = SMALL.offsets().ring + (position % SLOTS) as usize * SLOT_WORDS;
         ring.set(seq, writing(position));
+    }
+
+    #[test]
+    fn a_writer_that_catches_up_while_we_read_costs_one_gap() {
+        let (ring, mut drain) = (FakeRing::new([1, 2]), Drain::new());
+        publish(&ring, 0, SLOTS);
+        let folder = tempfile::tempdir().unwrap();
+        let file = ring.open(folder.path());
+        let mut seen = Vec::new();
+        let mut first = true;
+        let sink = |drained: Drained| {
+            seen.push(match drained {
+                Drained::Slot { record: Some(record), .. } => record.address as i64,
+                Drained::Slot { .. } => i64::MAX,
+                Drained::Lost(slots) => -(slots as i64),
+            });
+            if std::mem::take(&mut first) {
+                publish(&ring, SLOTS, SLOTS + 2000);
+                std::fs::write(file.path(), ring.bytes()).unwrap();
+            }
+        };
+        drain.step(&file, true, sink).unwrap();
+        // The first batch was read before; the second one begins in what is gone.
+        let mut expected = range(0, BATCH);
+        expected.push(-(2000 - BATCH as i64));
+        expected.extend(range(2000, SLOTS));
+        assert_eq!(seen, expected);
+        assert_eq!(drain.losses().overwritten, 2000 - BATCH);
     }
 
     #[test]

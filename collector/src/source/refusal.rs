@@ -54,7 +54,7 @@ pub fn refusal(folder: &Path) -> Option<Refusal> {
         Some(Refusal::NotAFolder)
     } else if metadata.uid() != sys::user() {
         Some(Refusal::NotYours)
-    } else if mode & 0o077 != 0 {
+    } else if mode & 0o007 != 0 {
         Some(Refusal::Open(mode))
     } else {
         None
@@ -91,7 +91,17 @@ mod tests {
         assert_eq!(refusal(&at("missing/rings")), Some(Refusal::NoParent));
         assert_eq!(refusal(&at("file/rings")), Some(Refusal::NoParent));
         assert_eq!(refusal(Path::new("rings")), Some(Refusal::Relative));
-        let anothers = if sys::user() == 0 { None } else { Some(Refusal::NotYours) };
-        assert_eq!(refusal(Path::new("/proc/1")).filter(|_| sys::user() != 0), anothers);
+    }
+
+    #[test]
+    fn another_users_folder_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let path = if sys::user() == 0 {
+            std::os::unix::fs::chown(base.path(), Some(1), None).unwrap();
+            base.path()
+        } else {
+            Path::new("/")
+        };
+        assert_eq!(refusal(path), Some(Refusal::NotYours));
     }
 }

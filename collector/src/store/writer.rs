@@ -1,7 +1,7 @@
 //! Writing a trace folder.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::DirBuilderExt,
@@ -19,9 +19,9 @@ use crate::{
     sys,
 };
 
-/// `tail.bin` never gets longer than this, bytes.
+/// Block events are stored until `tail.bin` has this length, bytes,
 const TAIL_MOST: u64 = 4 << 30;
-/// Nor than this part of what was free on the disk when it was made.
+/// or one part in so many of what was free on the disk when it was made.
 const TAIL_SHARE: u64 = 10;
 
 /// Appends to a trace folder. After an error nothing may be appended any more: what is cut short
@@ -82,8 +82,8 @@ impl Writer {
     #[expect(private_bounds, reason = "only rows of this module are tables")]
     pub fn row<T: Table + Serialize>(&mut self, row: &T) -> io::Result<()> {
         let file = match self.tables.entry(T::FILE) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
                 let path = self.folder.join(T::FILE);
                 entry.insert(OpenOptions::new().append(true).create_new(true).open(path)?)
             }
