@@ -9,7 +9,7 @@ use wire::record::{
 };
 
 use super::script::{MIB, Script};
-use crate::state::{Backend, Free, Kind, Owned, Segment, State};
+use crate::state::{Backend, Free, Kind, Owned, Segment, State, Totals};
 
 const TORCH: &str = "torch";
 const NCCL: &str = "libnccl.so.2";
@@ -259,7 +259,30 @@ fn what_pytorchs_allocator_takes_is_its_own_before_a_block_says_so() {
         assert_eq!(state.grown().len(), 1);
     }
     assert_eq!((state.totals(0).allocator_reserved, state.sites(0).len()), (90 * MIB, 0));
+    // Taken in a gap of the ring.
+    script.take(Linear, 300 * MIB, 10 * MIB);
     state.resync(&script.live());
-    assert_eq!((state.totals(0).allocator_reserved, state.sites(0).len()), (90 * MIB, 0));
-    assert_eq!(owned(&state).allocators[TORCH].free.releasable, 90 * MIB);
+    assert_eq!((state.totals(0).allocator_reserved, state.sites(0).len()), (100 * MIB, 0));
+    assert_eq!(owned(&state).allocators[TORCH].free.releasable, 100 * MIB);
+}
+
+#[test]
+fn what_was_mapped_when_the_ring_began_is_known_from_its_frees() {
+    let mut script = Script::default();
+    script.take(Reservation, 1000 * MIB, 4000 * MIB);
+    expandable(&mut script, 1000 * MIB, 3);
+    script.take(Block, 1000 * MIB, MIB);
+    let before = script.state();
+    let from = script.events.len();
+    script.give(Block, 1000 * MIB, MIB);
+    for handle in 0..3 {
+        script.give(Mapping, (1000 + handle * 20) * MIB, 20 * MIB);
+        script.give(Handle, 1000 * MIB + handle, 20 * MIB);
+    }
+    script.give(Reservation, 1000 * MIB, 4000 * MIB);
+    let mut state = State::at_start(&script.live(), &script.events[from..]);
+    assert_eq!(state.segments(0), before.segments(0));
+    assert_eq!(state.totals(0), before.totals(0));
+    script.events[from..].iter().for_each(|event| state.apply(event));
+    assert_eq!(state.totals(0), Totals::default());
 }
