@@ -1,8 +1,9 @@
 //! The command as a user meets it: what it says, and its exit status.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::Read,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Command, Output, Stdio},
 };
@@ -17,6 +18,7 @@ impl Bench {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("rings")).unwrap();
+        fs::set_permissions(folder.join("rings"), Permissions::from_mode(0o700)).unwrap();
         let program = env!("CARGO_BIN_EXE_memtrace");
         fs::hard_link(program, folder.join("memtrace"))
             .or_else(|_| fs::copy(program, folder.join("memtrace")).map(drop))
@@ -88,6 +90,19 @@ fn without_any_process_the_report_says_so() {
         (&report["schema_version"], &report["processes"]),
         (&1.into(), &serde_json::json!([]))
     );
+}
+
+#[test]
+fn a_folder_that_no_process_records_in_is_not_taken_for_one_without_processes() {
+    let bench = Bench::new("refused");
+    fs::set_permissions(bench.folder.join("rings"), Permissions::from_mode(0o755)).unwrap();
+    let output = bench.run(&["report"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("rings is open to other users (mode 755)"), "{said}");
+    assert!(output.stdout.is_empty());
+    let elsewhere = bench.command(&["report"]).env("MEMTRACE_DIR", "rings").output().unwrap();
+    assert!(stderr(&elsewhere).contains("rings is not an absolute path"));
 }
 
 #[test]

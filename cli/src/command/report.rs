@@ -59,15 +59,25 @@ fn json(report: &report::Report) -> Result<String, Failure> {
 /// The processes of the user as their rings tell of them.
 fn present(pid: Option<u32>) -> Result<Job, Failure> {
     let folder = source::user_folder();
-    let job = source::job(&folder, pid).map_err(|error| {
-        Failure::new(
-            format!("{} cannot be listed: {error}", folder.display()),
-            "MEMTRACE_DIR names the folder that the traced processes write to",
-        )
-    })?;
+    let path = folder.display();
+    let hint = "MEMTRACE_DIR names the folder that the traced processes write to";
+    let job = match (source::job(&folder, pid), source::refusal(&folder)) {
+        (Ok(mut job), Some(refusal)) if !job.processes.is_empty() => {
+            job.notes.push(format!("{path} {refusal}"));
+            job
+        }
+        (_, Some(refusal)) => {
+            let hint = format!("{hint}: one of your own, with mode 700, and with an absolute path");
+            return Err(Failure::new(format!("{path} {refusal}"), hint));
+        }
+        (Ok(job), None) => job,
+        (Err(error), None) => {
+            return Err(Failure::new(format!("{path} cannot be listed: {error}"), hint));
+        }
+    };
     match pid {
         Some(pid) if job.processes.is_empty() => Err(Failure::new(
-            format!("process {pid} left no ledger in {}", folder.display()),
+            format!("process {pid} left no ledger in {path}"),
             "it is traced if it was started with LD_PRELOAD=$(memtrace lib) and has used CUDA",
         )),
         _ => Ok(job),

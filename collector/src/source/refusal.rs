@@ -54,7 +54,7 @@ pub fn refusal(folder: &Path) -> Option<Refusal> {
         Some(Refusal::NotAFolder)
     } else if metadata.uid() != sys::user() {
         Some(Refusal::NotYours)
-    } else if mode & 0o007 != 0 {
+    } else if mode & 0o077 != 0 {
         Some(Refusal::Open(mode))
     } else {
         None
