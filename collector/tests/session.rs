@@ -32,12 +32,10 @@ const MIB: u64 = 1 << 20;
 fn session_entry() {
     let Some(folder) = std::env::var_os("TEST_SESSION") else { return };
     let command: Vec<OsString> = std::env::args_os().skip_while(|a| a != "--").skip(1).collect();
-    // Any library that is there already does nothing when it is preloaded.
-    let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    let libc = maps.split_whitespace().find(|word| word.contains("/libc.so")).unwrap();
+    let library = std::env::var_os("TEST_LIBRARY").unwrap();
     let folder_is_chosen = std::env::var_os("TEST_NOT_CHOSEN").is_none();
     let options =
-        Options { command, folder: folder.into(), folder_is_chosen, library: libc.into() };
+        Options { command, folder: folder.into(), folder_is_chosen, library: library.into() };
     let outcome = match session::run(&options, |_| {}) {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -138,7 +136,17 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        // A library that is loaded already does nothing when it is preloaded.
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let gcc = maps.split_whitespace().find(|word| word.contains("/libgcc_s.so")).unwrap();
+        fs::copy(gcc, place.library()).unwrap();
+        fs::write(place.library().with_file_name("libmemtrace_core.so"), "").unwrap();
+        place
+    }
+
+    fn library(&self) -> PathBuf {
+        self.folder.path().join("libmemtrace.so")
     }
 
     fn rings(&self) -> PathBuf {
@@ -155,6 +163,7 @@ impl Place {
             .args(["--exact", "session_entry", "--nocapture", "--"])
             .args(job)
             .env("TEST_SESSION", self.trace())
+            .env("TEST_LIBRARY", self.library())
             .env("MEMTRACE_DIR", self.rings())
             .env_remove("LD_PRELOAD")
             .stdin(Stdio::null());
@@ -260,9 +269,19 @@ fn the_environment_names_the_library_after_what_was_there() {
         let mut lines = text.lines().filter(|line| line.contains('/'));
         (lines.next().unwrap(), lines.next().unwrap())
     };
-    assert!(preload.starts_with("libm.so.6:/") && preload.contains("libc.so"), "{text}");
+    assert_eq!(preload, format!("libm.so.6:{}", place.library().display()));
     assert!(rings.starts_with(&*place.rings().join("run-").to_string_lossy()), "{text}");
     assert_eq!(place.left_rings(), 0);
+}
+
+#[test]
+fn without_a_library_that_can_be_loaded_the_job_runs_and_the_trace_says_why() {
+    let place = Place::new();
+    fs::write(place.library(), "no library").unwrap();
+    let output = place.run(&["sh", "-c", "exit 7"]);
+    assert_eq!(output.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the job ran untraced"));
+    assert!(place.job().notes.iter().any(|note| note.contains("the job ran untraced")));
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::{
 };
 
 const PRELOAD: &str = "LD_PRELOAD";
+/// The recorder, which the library opens beside itself.
+const CORE: &str = "libmemtrace_core.so";
 
 /// Tries the library on a program that does nothing: one that cannot be loaded would print a line
 /// in every process of the job, or keep them from starting.
@@ -24,6 +26,9 @@ pub fn check(library: &Path) -> Result<(), String> {
     }
     if !library.is_file() {
         return Err(untraced("is not there"));
+    }
+    if !library.with_file_name(CORE).is_file() {
+        return Err(untraced(&format!("cannot record: {CORE} is not beside it")));
     }
     let mut command = Command::new("/bin/true");
     command.env(PRELOAD, library).stdin(Stdio::null()).stdout(Stdio::null());
@@ -86,14 +91,18 @@ mod tests {
 
     #[test]
     fn a_library_that_cannot_be_loaded_is_refused_with_a_reason() {
-        let folder = tempfile::tempdir().unwrap();
+        let (folder, alone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let file = |name: &str| {
             let path = folder.path().join(name);
             std::fs::write(&path, "no library").unwrap();
+            std::fs::write(folder.path().join(CORE), "no library").unwrap();
             path
         };
+        let lonely = alone.path().join("x.so");
+        std::fs::write(&lonely, "no library").unwrap();
         for (path, why) in [
             (file("x.so"), "cannot be loaded"),
+            (lonely, "libmemtrace_core.so is not beside it"),
             (file("a b.so"), "space"),
             (folder.path().join("none.so"), "not there"),
             ("x.so".into(), "not absolute"),
