@@ -39,7 +39,7 @@ impl State {
         self.settle_fresh(record);
         self.now = self.now.max(record.time);
         match (record.verb, record.class) {
-            (Verb::Alloc, _) => self.taken(record),
+            (Verb::Alloc, _) => self.taken(record, event.extra.map_or(0, |[offset, ..]| offset)),
             (Verb::FreeBegin, Class::Block) => self.block_back(record),
             (Verb::FreeBegin, _) => {
                 let pieces = self.given_back(record);
@@ -56,7 +56,7 @@ impl State {
         self.books.settle(record.time);
     }
 
-    fn taken(&mut self, record: &Record) {
+    fn taken(&mut self, record: &Record, offset: u64) {
         let (start, size) = (record.address, bytes(record.size));
         let site = site_of(record);
         let (device, birth) = (record.device, birth(record.time));
@@ -70,13 +70,13 @@ impl State {
             }
             Class::Handle | Class::ImportedHandle => {
                 let unit = unit_of(record);
-                let id = self.vmm.create(start, unit, 1, &mut self.books);
+                let id = self.vmm.create(start, unit, true, &mut self.books);
                 self.note_fresh(FreshUnit::Handle(id), record.tid, &unit);
             }
             Class::Mapping => {
                 let stand_in =
                     Unit { class: Class::Handle, standing: Standing::Direct, ..unit_of(record) };
-                self.vmm.map(start, size, record.aux, stand_in, &mut self.books);
+                self.vmm.map((start, size), (record.aux, offset), stand_in, &mut self.books);
             }
             Class::Reservation => self.vmm.reserve(start, record.size, birth),
             Class::Pool => self.pools.create(start, pool_of(record), &mut self.books),
@@ -240,6 +240,9 @@ impl State {
             self.books.give_back(&gone.value);
         }
         let books = &mut self.books;
+        if record.aux == 0 {
+            self.pools.reset(record.device, books);
+        }
         self.things.retain(|_, unit| {
             let ended = inside(unit);
             if ended {

@@ -35,21 +35,17 @@ impl State {
         }
         let mut handles: HashMap<u32, HandleId> = HashMap::new();
         for Live { index, entry, .. } in of(&[Class::Handle, Class::ImportedHandle]) {
-            let references = u32::from(entry.link / LINK_REFERENCE);
-            let id = state.vmm.create(entry.address, unit_of(entry), references, &mut state.books);
+            let named = entry.link >= LINK_REFERENCE;
+            let id = state.vmm.create(entry.address, unit_of(entry), named, &mut state.books);
             handles.insert(*index, id);
         }
         for Live { entry, .. } in of(&[Class::Mapping]) {
             let (start, size) = (entry.address, bytes(entry.size));
             let id = handles.get(&entry.native).copied().unwrap_or_else(|| {
-                let stand_in =
-                    Unit { class: Class::Handle, site: Site::default(), ..unit_of(entry) };
-                state.vmm.create(
-                    0,
-                    Unit { standing: Standing::Fresh, ..stand_in },
-                    0,
-                    &mut state.books,
-                )
+                // Nobody knows what is mapped there (a multicast object, say): it counts no bytes.
+                let unit = Unit { class: Class::Handle, site: Site::default(), ..unit_of(entry) };
+                let unit = Unit { size: 0, standing: Standing::Direct, ..unit };
+                state.vmm.create(0, unit, false, &mut state.books)
             });
             let mapping = Mapping { handle: id, birth: birth(entry) };
             state.vmm.map_handle(start, size, mapping, &mut state.books);

@@ -18,7 +18,7 @@ pub(super) enum Piece {
     Unit(u64, Unit),
     /// A handle that nothing kept any more.
     Handle(HandleId, Handle),
-    /// One of the program's references to the handle it called so.
+    /// The program's last reference to the handle it called so.
     Reference(HandleId, u64),
     Mapping(Span<Mapping>),
     Reservation(Span<Reservation>),

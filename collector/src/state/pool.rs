@@ -103,6 +103,15 @@ impl Pools {
         vec![Piece::PoolBlock(gone)]
     }
 
+    /// The primary context of a device ended, and all that lay in pools with it.
+    pub fn reset(&mut self, device: Device, books: &mut Books) {
+        let inside = self.blocks.iter().filter(|block| block.value.device == device);
+        let inside: Vec<u64> = inside.map(|block| block.start).collect();
+        for start in inside {
+            self.give_back(start, u64::MAX, books);
+        }
+    }
+
     fn died(&mut self, gone: &Span<PoolBlock>, books: &mut Books) {
         books.block_died(gone.value.device, gone.value.site, gone.size, true);
         if let Some(pool) = gone.value.pool {

@@ -171,8 +171,8 @@ fn find_pools(then: &mut [Live], events: &[Event]) {
 }
 
 /// A free's record does not say which handle a mapping was of. It is paired with a handle of its
-/// size that has no other mapping: first with those that were freed as well. Where that is wrong,
-/// it is wrong about stacks, not about bytes.
+/// size that has no other mapping: first with those that were freed as well. A mapping for which
+/// there is none (its handle was released before the ring begins) counts no bytes.
 fn find_handles(then: &mut [Live]) {
     let mapped: HashSet<u32> = then
         .iter()

@@ -3,15 +3,19 @@
 //!
 //! A handle lives while the program has a reference or a mapping is left. When only mappings are
 //! left it has no name any more: the driver may give its value to a new handle. So handles have ids
-//! of our own here, and mappings point at those.
+//! of our own here, and mappings point at those. Of several references only the end of the last is
+//! recorded.
 //!
 //! ```text
-//! create h ─▶ {h, 1 reference} ─map─▶ {h, 1, 1 mapping} ─release─▶ {nameless, 0, 1} ─unmap─▶ gone
+//! create h ─▶ {h, named} ─map─▶ {h, named, 1 mapping} ─release─▶ {nameless, 1 mapping} ─unmap─▶ gone
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
 
+use wire::record::Class;
+
 use super::{
+    apply::bytes,
     book::Books,
     piece::Piece,
     range::{Born, Ranges, Span},
@@ -25,9 +29,10 @@ pub(super) struct HandleId(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Handle {
     pub unit: Unit,
-    /// The driver's value for it, while `references` is not 0.
+    /// The driver's value for it.
     pub name: u64,
-    pub references: u32,
+    /// The program has a reference to it, so that the value means this handle and no other.
+    pub named: bool,
     pub mappings: u32,
 }
 
@@ -87,16 +92,8 @@ impl Vmm {
     }
 
     /// A handle with the program's references to it; none for one that only mappings keep.
-    pub fn create(
-        &mut self,
-        name: u64,
-        unit: Unit,
-        references: u32,
-        books: &mut Books,
-    ) -> HandleId {
-        if references > 0
-            && let Some(id) = self.named.get(&name).copied()
-        {
+    pub fn create(&mut self, name: u64, unit: Unit, named: bool, books: &mut Books) -> HandleId {
+        if named && let Some(id) = self.named.get(&name).copied() {
             if let Some(known) = self.handles.get_mut(&id)
                 && known.unit.birth >= unit.birth
             {
@@ -105,23 +102,27 @@ impl Vmm {
                 }
                 // The same event once more: what has been learned about the handle stays.
                 books.give_back(&known.unit);
-                known.unit = Unit { standing: known.unit.standing, ..unit };
+                let size = match unit.class {
+                    Class::ImportedHandle => unit.size.max(known.unit.size),
+                    _ => unit.size,
+                };
+                known.unit = Unit { standing: known.unit.standing, size, ..unit };
                 books.take(&known.unit);
                 return id;
             }
             // Its release was missed.
             self.named.remove(&name);
-            self.update(id, books, |handle| handle.references = 0);
+            self.update(id, books, |handle| handle.named = false);
         }
         let id = HandleId(self.next);
         self.next += 1;
-        self.put(id, Handle { unit, name, references, mappings: 0 }, books);
+        self.put(id, Handle { unit, name, named, mappings: 0 }, books);
         id
     }
 
     fn put(&mut self, id: HandleId, handle: Handle, books: &mut Books) {
         books.take(&handle.unit);
-        if handle.references > 0 {
+        if handle.named {
             self.named.insert(handle.name, id);
         }
         self.handles.insert(id, handle);
@@ -137,10 +138,10 @@ impl Vmm {
         let handle = self.handles.get_mut(&id)?;
         change(handle);
         let handle = *handle;
-        if handle.references == 0 && self.named.get(&handle.name) == Some(&id) {
+        if !handle.named && self.named.get(&handle.name) == Some(&id) {
             self.named.remove(&handle.name);
         }
-        if handle.references > 0 || handle.mappings > 0 {
+        if handle.named || handle.mappings > 0 {
             return None;
         }
         books.give_back(&handle.unit);
@@ -153,16 +154,23 @@ impl Vmm {
         (self.handles.get(id)?.unit.birth <= time).then_some(*id)
     }
 
-    /// The program gives back one reference.
+    /// The program gives back its last reference.
     pub fn release(&mut self, name: u64, time: u64, books: &mut Books) -> Vec<Piece> {
         let Some(id) = self.named(name, time) else { return Vec::new() };
-        let ended = self.update(id, books, |handle| handle.references -= 1);
+        let ended = self.update(id, books, |handle| handle.named = false);
         let ended = ended.map(|handle| Piece::Handle(id, handle));
         ended.into_iter().chain([Piece::Reference(id, name)]).collect()
     }
 
-    /// Maps the handle called `name`; `stand_in` describes the memory should nobody know it.
-    pub fn map(&mut self, start: u64, size: u64, name: u64, stand_in: Unit, books: &mut Books) {
+    /// Maps the handle called `name`, from `offset` on. A handle nobody knows (a multicast object,
+    /// or one whose event was lost) counts no bytes; `stand_in` says the rest of it.
+    pub fn map(
+        &mut self,
+        (start, size): (u64, u64),
+        (name, offset): (u64, u64),
+        stand_in: Unit,
+        books: &mut Books,
+    ) {
         let birth = stand_in.birth;
         if self.mappings.is_past(start, size, birth) {
             return;
@@ -174,9 +182,19 @@ impl Vmm {
             Some(id) => id,
             // The same event once more, and its handle has lost its name since.
             None if again => return,
-            None => self.create(0, stand_in, 0, books),
+            None => self.create(0, Unit { size: 0, ..stand_in }, false, books),
         };
         self.map_handle(start, size, Mapping { handle: id, birth }, books);
+        // What was imported shows its size only here.
+        let end = bytes(offset.saturating_add(size));
+        if let Some(unit) = self.unit_mut(id)
+            && unit.class == Class::ImportedHandle
+            && unit.size < end
+        {
+            books.give_back(unit);
+            unit.size = end;
+            books.take(unit);
+        }
     }
 
     /// Maps a handle known by our own id.
@@ -259,8 +277,7 @@ impl Vmm {
             Piece::Reference(id, name) => {
                 self.named.insert(name, id);
                 self.update(id, books, |handle| {
-                    handle.references += 1;
-                    handle.name = name;
+                    (handle.name, handle.named) = (name, true);
                 });
             }
             Piece::Unit(..) | Piece::PoolBlock(_) | Piece::Pool(..) => {}

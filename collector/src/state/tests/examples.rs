@@ -185,6 +185,38 @@ fn what_another_process_owns_is_seen_and_not_counted() {
 }
 
 #[test]
+fn an_imported_handle_shows_its_size_when_it_is_mapped() {
+    let mut script = Script::default();
+    script.take(ImportedHandle, 1, 0);
+    let mut mapping = script.push(Verb::Alloc, Mapping, 200 * MIB, 20 * MIB, 1);
+    mapping.extra = Some([4 * MIB, 0, 0]);
+    *script.events.last_mut().unwrap() = mapping;
+    assert_eq!(script.state().totals(0).imported, 24 * MIB);
+}
+
+#[test]
+fn a_mapping_of_something_unknown_is_shown_and_counts_no_bytes() {
+    let mut script = Script::default();
+    script.map(200 * MIB, 20 * MIB, 77);
+    for state in [script.state(), State::from_live(&script.live())] {
+        let [seen] = state.segments(0).try_into().unwrap();
+        assert_eq!((seen.start, seen.size, seen.physical()), (200 * MIB, 20 * MIB, 0));
+        assert_eq!(state.totals(0).reserved(), 0);
+    }
+    script.give(Mapping, 200 * MIB, 20 * MIB);
+    assert!(script.state().segments(0).is_empty());
+}
+
+#[test]
+fn a_reset_of_the_device_empties_its_pools_too() {
+    let mut script = Script::default();
+    script.take(Linear, 100 * MIB, MIB).pool_block(200 * MIB, 30 * MIB, 0x50);
+    script.reading(0x50, 64 * MIB).push(Verb::Reset, None, 0, 0, 0);
+    assert_eq!(script.state().totals(0).pool_allocated, 0);
+    assert_eq!(script.state().totals(0).linear, 0);
+}
+
+#[test]
 fn a_free_that_failed_leaves_all_as_it_was() {
     let mut script = Script::default();
     script.take(Linear, 100 * MIB, 20 * MIB).take(Block, 100 * MIB, MIB);
