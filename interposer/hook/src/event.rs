@@ -91,7 +91,24 @@ pub struct Thread {
     /// Kernel thread id, 0 until asked.
     pub tid: u32,
     /// For the recorder's use.
-    pub memo: [u64; 7],
+    pub memo: [u64; 6],
+    /// How far down the stack the outermost hook is, in bytes from the top of the address space;
+    /// 0 while that is not known.
+    pub outermost: u64,
+}
+
+impl Thread {
+    /// The block of a new thread.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { depth: 0, tid: 0, memo: [0; 6], outermost: 0 }
+    }
+}
+
+impl Default for Thread {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 const _: () = assert!(size_of::<Thread>() == 64);

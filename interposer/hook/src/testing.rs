@@ -82,7 +82,7 @@ pub fn hold(address: u64, size: u64, class: Class) {
 
 /// Makes one call of `api`.
 pub fn on<T>(hooks: &Hooks, api: Api, calling: impl FnOnce(&Call<'_>) -> T) -> T {
-    let mut thread = Thread { depth: 0, tid: 0, memo: [0; 7] };
+    let mut thread = Thread::new();
     // SAFETY: the block is this thread's for the length of the call.
     let call = unsafe { Call::new(hooks, NonNull::from(&mut thread), api) };
     let result = calling(&call);

@@ -9,7 +9,7 @@ static LEDGER: OnceLock<Option<Ledger<'static>>> = OnceLock::new();
 
 thread_local! {
     static THREAD: UnsafeCell<Thread> =
-        const { UnsafeCell::new(Thread { depth: 0, tid: 0, memo: [0; 7] }) };
+        const { UnsafeCell::new(Thread::new()) };
 }
 
 /// Starts the recorder; 0 if it records.

@@ -22,7 +22,7 @@ use wire::{
 
 thread_local! {
     static THREAD: UnsafeCell<Thread> =
-        const { UnsafeCell::new(Thread { depth: 0, tid: 0, memo: [0; 7] }) };
+        const { UnsafeCell::new(Thread::new()) };
 }
 
 /// Held by each test: one changes the environment, which the other's commands inherit.

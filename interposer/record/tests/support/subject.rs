@@ -26,7 +26,7 @@ fn words(count: usize) -> &'static [AtomicU64] {
 
 /// A block of one's own for a thread.
 pub const fn thread(tid: u32) -> Thread {
-    Thread { depth: 1, tid, memo: [0; 7] }
+    Thread { depth: 1, tid, ..Thread::new() }
 }
 
 /// Hands an event of the thread that owns `thread` to the ledger.
