@@ -15,6 +15,8 @@ use crate::event::Thread;
 ///
 /// A hook that runs inside another (the driver calling itself, another interposer calling on, our
 /// own question to the driver) is not the outermost and records nothing: the call was seen already.
+/// A signal handler's own call in the middle of a hook was not, but nothing tells it from those, so
+/// it is not recorded either.
 ///
 /// An exception or a `longjmp` out of a real call leaves the level without dropping it. What shows
 /// it is the stack: it grows downwards, so a hook that is as far up as the outermost one, or
