@@ -6,9 +6,9 @@ use std::time::Duration;
 const LEAST: Duration = Duration::from_millis(5);
 /// Longest wait, and the wait where there is nothing to drain: how late a new process is found, and
 /// how much is lost if we are killed.
-pub const IDLE: Duration = Duration::from_millis(250);
+pub const IDLE: Duration = Duration::from_millis(50);
 /// Events per second that a process may begin with out of the blue, without losing any.
-const BURST: f64 = 500_000.0;
+const BURST: f64 = 1_500_000.0;
 /// How full a ring may get until the next drain, at the rate seen.
 const SHARE: f64 = 0.25;
 
@@ -30,8 +30,8 @@ mod tests {
         let burst = wait(65_536, 0, second);
         assert!(burst > LEAST && burst < IDLE);
         assert_eq!(wait(65_536, 10, second), burst);
-        assert_eq!(wait(65_536, 163_840, second), Duration::from_millis(100));
+        assert_eq!(wait(65_536, 819_200, second), Duration::from_millis(20));
         assert_eq!(wait(65_536, 1 << 40, second), LEAST);
-        assert_eq!(wait(4_096, 163_840, second), Duration::from_micros(6_250));
+        assert_eq!(wait(4_096, 10, second), LEAST);
     }
 }
