@@ -11,7 +11,8 @@
 //!
 //! `link` is by class: for a handle its mappings in the low 10 bits and the program's references
 //! above them, for a pool its ordinal, for a pool's block the ordinal of its pool, for linear
-//! memory the ordinal of its context.
+//! memory the ordinal of its context. A count that reached the top of its bits stays there for good:
+//! how many there are is not known any more, and what is held must not pass for given back.
 //!
 //! States: `Empty → Busy → Valid → Freeing → Tombstone → Busy …`, and `Freeing → Valid` when the
 //! real free failed. Word 1 is the commit word: an entry is what its other words say only while
@@ -260,17 +261,31 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Adds `step` to an entry's link and returns the link after it.
-    pub fn link_add(&self, index: u32, step: u16) -> Option<u16> {
-        let [.., birth] = self.entry(index as usize)?;
-        let step = u64::from(step) << 48;
-        Some((birth.fetch_add(step, Relaxed).wrapping_add(step) >> 48) as u16)
+    /// Adds `one` to an entry's link and returns the link after it.
+    pub fn link_add(&self, index: u32, one: u16) -> Option<u16> {
+        self.link_step(index, |link| match link & link_mask(one) {
+            count if count == link_mask(one) => link,
+            _ => link.wrapping_add(one),
+        })
     }
 
-    /// Takes `step` from an entry's link and returns the link after it.
-    pub fn link_sub(&self, index: u32, step: u16) -> Option<u16> {
-        let [.., birth] = self.entry(index as usize)?;
-        let step = u64::from(step) << 48;
-        Some((birth.fetch_sub(step, Relaxed).wrapping_sub(step) >> 48) as u16)
+    /// Takes `one` from an entry's link and returns the link after it.
+    pub fn link_sub(&self, index: u32, one: u16) -> Option<u16> {
+        self.link_step(index, |link| match link & link_mask(one) {
+            count if count == 0 || count == link_mask(one) => link,
+            _ => link.wrapping_sub(one),
+        })
     }
+
+    fn link_step(&self, index: u32, step: impl Fn(u16) -> u16) -> Option<u16> {
+        let [.., birth] = self.entry(index as usize)?;
+        let after = |word: u64| step((word >> 48) as u16);
+        let stepped = |word| Some(word & ((1 << 48) - 1) | u64::from(after(word)) << 48);
+        birth.fetch_update(Relaxed, Relaxed, stepped).ok().map(after)
+    }
+}
+
+/// The bits of a handle's link in which `one` counts.
+const fn link_mask(one: u16) -> u16 {
+    if one < LINK_REFERENCE { LINK_REFERENCE - 1 } else { !(LINK_REFERENCE - 1) }
 }

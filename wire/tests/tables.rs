@@ -117,6 +117,32 @@ fn links_count_mappings_and_references_apart() {
 }
 
 #[test]
+fn a_count_of_a_link_that_reached_its_top_stays_there_and_leaves_the_other_alone() {
+    use wire::live::{LINK_MAPPING, LINK_REFERENCE};
+    let cells = words(16 * ENTRY_WORDS);
+    let table = Table::new(&cells);
+    let full = |one| if one == LINK_MAPPING { LINK_REFERENCE - 1 } else { !(LINK_REFERENCE - 1) };
+    for (one, other) in [(LINK_MAPPING, LINK_REFERENCE), (LINK_REFERENCE, LINK_MAPPING)] {
+        let index = table.insert(&Entry { link: other, ..entry(1, 2) }).unwrap();
+        assert_eq!(table.link_sub(index, one), Some(other), "there was none");
+        for _ in 0..5_000 {
+            let _ = table.link_add(index, one);
+        }
+        assert_eq!(table.link_add(index, one), Some(full(one) | other));
+        for _ in 0..5_000 {
+            let _ = table.link_sub(index, one);
+        }
+        assert_eq!(table.link_sub(index, one), Some(full(one) | other));
+        assert_eq!(table.link_sub(index, other), Some(full(one)));
+        assert_eq!(
+            table.get(index).unwrap().1.birth_us,
+            12_345,
+            "the birth beside it is untouched"
+        );
+    }
+}
+
+#[test]
 fn equal_stacks_get_equal_ids_and_a_full_trie_says_so() {
     let cells = words(64 * NODE_WORDS);
     let trie = Trie::new(&cells);

@@ -147,6 +147,19 @@ fn two_releases_at_once_end_a_handle_with_two_references() {
 }
 
 #[test]
+fn a_handle_with_more_references_than_can_be_counted_stays_held() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 9, PAGE);
+    for _ in 0..64 {
+        subject.send(&mut Event { address: 9, ..Subject::event(Op::Retained, Class::Handle) });
+    }
+    subject.give(Class::Handle, 9, 0, 0);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, device::RESERVED)), (1, PAGE));
+    assert_eq!(file.records().len(), 1, "nothing ended");
+}
+
+#[test]
 fn an_imported_handle_shows_its_size_when_it_is_mapped() {
     let mut subject = Subject::new(SMALL);
     subject.take(Class::ImportedHandle, 0x77, 0);
