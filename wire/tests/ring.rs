@@ -81,38 +81,42 @@ fn a_writer_that_died_costs_its_slot_and_nothing_else() {
 fn concurrent_writers_never_tear_a_record() {
     const WRITERS: u64 = 4;
     const EACH: u64 = 20_000;
+    // Far more than that, where the machine lets the reader wait.
+    const AT_MOST: u64 = 20_000_000;
     let (slots, head, dropped) = (words(64 * SLOT_WORDS), AtomicU64::new(0), AtomicU64::new(0));
-    let done = AtomicU64::new(0);
+    let (done, written, read) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let producer = Producer::new(&slots, &head, &dropped, SALT);
-            let done = &done;
+            let (done, written, read) = (&done, &written, &read);
             scope.spawn(move || {
-                for n in 0..EACH {
+                let mut n = 0;
+                while n < EACH || n < AT_MOST && read.load(Relaxed) == 0 {
                     // Every field follows from `time`, so a mixture of two records shows.
-                    producer.publish(&record(writer * EACH + n));
+                    producer.publish(&record(writer * AT_MOST + n));
+                    n += 1;
                 }
+                written.fetch_add(n, Relaxed);
                 done.fetch_add(1, Relaxed);
             });
         }
         let consumer = Consumer::new(&slots, SALT);
-        let mut read = 0_u64;
         while done.load(Relaxed) < WRITERS {
             let from = head.load(Relaxed).saturating_sub(64);
             for position in from..from + 64 {
                 match consumer.read(position) {
                     Read::Record(found) => {
                         assert_eq!(found, record(found.time));
-                        read += 1;
+                        read.fetch_add(1, Relaxed);
                     }
                     Read::Damaged | Read::Unknown => panic!("torn record accepted"),
                     Read::Pending | Read::Overwritten => {}
                 }
             }
         }
-        assert!(read > 0, "the reader saw nothing: the test tested nothing");
+        assert!(read.load(Relaxed) > 0, "the reader saw nothing: the test tested nothing");
     });
-    assert_eq!(head.load(Relaxed), WRITERS * EACH);
+    assert_eq!(head.load(Relaxed), written.load(Relaxed));
 }
 
 proptest! {
