@@ -34,8 +34,6 @@ pub enum Drained {
 /// How far a drain got.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Slots claimed by the writer, when this drain began.
-    pub head: u64,
     /// Slots that became part of the timeline with this drain, lost ones included.
     pub advanced: u64,
     /// Slots lost with this drain.
@@ -112,7 +110,7 @@ impl Drain {
                         self.next += 1;
                     }
                     (Read::Pending, _) if alive && head - position < slots / 4 => {
-                        return Ok(Progress { head, advanced: self.next - from, lost });
+                        return Ok(Progress { advanced: self.next - from, lost });
                     }
                     (Read::Overwritten, _) => {
                         // The writer has caught up with us: most of what follows is gone, too.
@@ -133,7 +131,7 @@ impl Drain {
                 }
             }
         }
-        Ok(Progress { head, advanced: self.next - from, lost })
+        Ok(Progress { advanced: self.next - from, lost })
     }
 
     fn lose(&mut self, slots: u64, sink: &mut impl FnMut(Drained)) -> u64 {
