@@ -1,7 +1,6 @@
 """Bad input gets one clear sentence, exit 2, and loses nothing."""
 
 import os
-import shutil
 
 import pytest
 from conftest import MEMTRACE, PROGRAMS, VPYTHON
@@ -69,9 +68,11 @@ def test_a_truncated_tail_loses_only_its_last_slot(machine):
 
 
 def test_an_unreadable_folder_is_named(machine):
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything: the case needs an ordinary user")
+    # Root reads everything unless it gives up the right to.
+    humble = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if humble and machine.run(*humble, "true").returncode:
+        pytest.skip("root without setpriv cannot be refused anything")
     trace = machine.scratch / "closed"
     trace.mkdir(mode=0)
-    assert "closed" in one_sentence(machine.run(MEMTRACE, "report", trace))
-    shutil.rmtree(trace, ignore_errors=True)
+    assert "closed" in one_sentence(machine.run(*humble, MEMTRACE, "report", trace))
+    trace.chmod(0o700)

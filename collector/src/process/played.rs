@@ -124,6 +124,9 @@ impl Player<Detectors> {
     }
 }
 
+/// Out-of-memory events kept at least, the last ones: a program may catch them in a loop.
+const OOMS: usize = 500;
+
 /// Feeds the detectors, and keeps what the report tells event by event.
 #[derive(Clone, Debug)]
 pub struct Detectors {
@@ -173,6 +176,9 @@ impl Observer for Detectors {
     fn applied(&mut self, state: &mut State, event: &Event) {
         let Event { record, .. } = event;
         if (record.verb, record.class) == (Verb::OutOfMemory, Class::Block) {
+            if self.ooms.len() == 2 * OOMS {
+                self.ooms.drain(..OOMS);
+            }
             self.ooms.push(*event);
         }
         if record.time >= self.complete_until {

@@ -20,6 +20,8 @@ pub struct Sampler {
     instance: Instance,
     second: u64,
     totals: BTreeMap<Device, TotalsSample>,
+    /// Figures after the last event: with them the next second begins.
+    figures: BTreeMap<Device, [u64; 4]>,
     rows: Vec<SampleRow>,
 }
 
@@ -27,7 +29,13 @@ impl Sampler {
     /// A sampler of `instance`.
     #[must_use]
     pub const fn new(instance: Instance) -> Self {
-        Self { instance, second: 0, totals: BTreeMap::new(), rows: Vec::new() }
+        Self {
+            instance,
+            second: 0,
+            totals: BTreeMap::new(),
+            figures: BTreeMap::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// The rows that are whole.
@@ -79,7 +87,8 @@ impl Observer for Sampler {
             now.allocated,
             now.allocator_reserved,
         ];
-        let [allocated, reserved, torch_allocated, torch_reserved] = values.map(Range::of);
+        let before = self.figures.insert(device, values).unwrap_or(values);
+        let [allocated, reserved, torch_allocated, torch_reserved] = before.map(Range::of);
         let (instance, time) = (self.instance, self.second * SECOND);
         let sample = self.totals.entry(device).or_insert(TotalsSample {
             instance,
@@ -153,9 +162,10 @@ mod tests {
         // The free at second 11 was applied before its second was seen to be new.
         assert_eq!(
             rows,
-            [totals(SECOND, (512, 1024)), totals(2 * SECOND, (1024, 1024)), site(0, 3, 2, 512)]
+            [totals(SECOND, (512, 1024)), totals(2 * SECOND, (512, 1024)), site(0, 3, 2, 512)]
         );
         sampler.closed(&mut state);
-        assert_eq!(sampler.take(), [totals(11 * SECOND, (512, 512))]);
+        // What was held over the seconds without events counts when the next one comes.
+        assert_eq!(sampler.take(), [totals(11 * SECOND, (512, 1024))]);
     }
 }
