@@ -1,6 +1,6 @@
 //! What goes wrong, in one sentence, and what to do about it.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Formatter};
 
 /// Hint for who got the command wrong.
 pub const SEE_HELP: &str = "memtrace --help lists the commands and what they take";
@@ -22,9 +22,10 @@ impl Failure {
     pub fn new(sentence: impl Display, hint: impl Display) -> Self {
         Self { sentence: sentence.to_string(), hint: hint.to_string() }
     }
+}
 
-    /// Says it on standard error.
-    pub fn tell(&self) {
-        crate::output::note(&format!("memtrace: {}\nhint: {}\n", self.sentence, self.hint));
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "memtrace: {}\nhint: {}", self.sentence, self.hint)
     }
 }

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Err(error) => misused(&error),
     };
     outcome.unwrap_or_else(|failure| {
-        failure.tell();
+        output::note(&format!("{failure}\n"));
         ExitCode::from(failure::STATUS)
     })
 }

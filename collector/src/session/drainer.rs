@@ -23,9 +23,6 @@ use crate::{
     source::{Damage, offs, rings},
 };
 
-/// How often gauges, titles and the process tree are looked at, and NVML asked.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
-
 /// How long descendants that recorded may outlive the command before the trace ends without them.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The same for those that never used CUDA: helpers that end because the command did.
@@ -101,7 +98,7 @@ impl<P: FnMut(Progress)> Drainer<P> {
             let took = drained.elapsed();
             drained = Instant::now();
             let wait = self.drain(took);
-            if looked.is_none_or(|at| at.elapsed() >= LOOK) {
+            if looked.is_none_or(|at| at.elapsed() >= pace::LOOK) {
                 looked = Some(Instant::now());
                 self.look();
             }

@@ -5,7 +5,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{drainer::LOOK, sink::Item};
+use super::{pace::LOOK, sink::Item};
 use crate::nvml::Gpus;
 
 /// The thread. It ends soon after this value; nobody waits for it.

@@ -1,4 +1,4 @@
-//! How long to wait before draining again.
+//! How long to wait before draining again, and before looking around.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ const LEAST: Duration = Duration::from_millis(5);
 /// Longest wait, and the wait where there is nothing to drain: how late a new process is found, and
 /// how much is lost if we are killed.
 pub const IDLE: Duration = Duration::from_millis(50);
+/// How often gauges, titles and the process tree are looked at, and NVML asked.
+pub const LOOK: Duration = Duration::from_secs(1);
 /// Events per second that a process may begin with out of the blue, without losing any.
 const BURST: f64 = 1_500_000.0;
 /// How full a ring may get until the next drain, at the rate seen.
