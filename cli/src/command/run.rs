@@ -90,8 +90,9 @@ fn progress() -> impl FnMut(Progress) + Send + 'static {
 
 fn line(progress: Progress) -> String {
     let Progress { processes, reserved, allocated, events, dropped } = progress;
+    let noun = if processes == 1 { "process" } else { "processes" };
     format!(
-        "memtrace: {processes} processes, {} reserved, {} allocated, {events} events, {dropped} dropped",
+        "memtrace: {processes} {noun}, {} reserved, {} allocated, {events} events, {dropped} dropped",
         bytes(reserved),
         bytes(allocated),
     )
