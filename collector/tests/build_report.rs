@@ -4,126 +4,22 @@ use std::collections::BTreeMap;
 
 use collector::{
     detect::creep::Creep,
-    ledger::{Code, End, Event, Gauges, Health, Identity, Instance, Live, Module, Tables},
-    nvml::{Gpu, Reading},
+    ledger::{End, Event, Live, Module},
     present::{
         build::{Detail, build},
-        report::{Confidence, Finding, Frame, ProcessState},
+        report::{Confidence, Finding, Frame},
     },
-    process::{Job, Losses, Played, Process},
+    process::Process,
     state::{Site, State},
 };
 use wire::{
     header::Counter,
-    live::Entry,
     record::{Class, Record, Verb},
     trie::{FrameKind, Node},
 };
 
-const MIB: u64 = 1 << 20;
-const GPU: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
-/// The stacks of [`tables`].
-const TORCH: u32 = 1;
-const NCCL: u32 = 2;
-const PYTHON: u32 = 3;
-
-/// A stack through PyTorch's allocator, one through NCCL, and a Python stack on line 7 of `job.py`.
-fn tables() -> Tables {
-    let node = |kind, frame| Node { parent: 0, kind, frame };
-    let module = |start: u64, path: &str| Module {
-        start,
-        end: start + 0x1000,
-        offset: 0,
-        path: path.into(),
-        inode: 0,
-    };
-    Tables {
-        nodes: BTreeMap::from([
-            (TORCH, node(FrameKind::Native, 0x1010)),
-            (NCCL, node(FrameKind::Native, 0x2010)),
-            (PYTHON, node(FrameKind::Python, 5 << 32)),
-        ]),
-        codes: BTreeMap::from([(
-            5,
-            Code {
-                name: "step".into(),
-                file: "job.py".into(),
-                lines: vec![0x80 | 13 << 3, 0],
-                first_line: 7,
-                python: 3 << 8 | 11,
-            },
-        )]),
-        modules: vec![module(0x1000, "/lib/libc10_cuda.so"), module(0x2000, "/lib/libnccl.so.2")],
-        apis: Vec::new(),
-    }
-}
-
-fn live(class: Class, address: u64, size: u64, native: u32) -> Live {
-    let entry = Entry {
-        address,
-        class,
-        device: 0,
-        flags: 0,
-        size,
-        native,
-        python: PYTHON,
-        birth_us: 2,
-        link: 0,
-    };
-    Live { index: address as u32, freeing: false, entry }
-}
-
-/// 20 MiB of PyTorch's with a block of 4 MiB in it, 20 MiB of PyTorch's with none, and 10 MiB of
-/// NCCL's.
-fn held() -> Vec<Live> {
-    vec![
-        live(Class::Linear, 0x1000_0000, 20 * MIB, TORCH),
-        live(Class::Block, 0x1000_0000, 4 * MIB, 0),
-        live(Class::Linear, 0x2000_0000, 20 * MIB, TORCH),
-        live(Class::Linear, 0x3000_0000, 10 * MIB, NCCL),
-    ]
-}
-
-fn process(pid: u32, end: End) -> Process {
-    let gauges = Gauges {
-        uuid: GPU,
-        total: 1 << 30,
-        reserved_peak: 60 * MIB,
-        allocated_peak: 30 * MIB,
-        allocated_peak_time: 5_000,
-        torch_reserved_peak: 50 * MIB,
-        ..Gauges::default()
-    };
-    Process {
-        pid,
-        identity: Identity {
-            instance: Instance([0, pid.into()]),
-            pid,
-            pid_namespace: 0,
-            start_ticks: 0,
-            started_monotonic: 1_000,
-            started_realtime: 1_001_000,
-            command: Vec::new(),
-            executable: "/usr/bin/serve".into(),
-            environment: BTreeMap::new(),
-            driver_version: 0,
-        },
-        health: Health::default(),
-        gauges: vec![gauges],
-        end,
-        role: None,
-        command: "serve".into(),
-        tables: tables(),
-        played: Played { state: State::from_live(&held()), ..Played::default() },
-        in_flight: 0,
-        losses: Losses::default(),
-        warnings: Vec::new(),
-    }
-}
-
-fn job(processes: Vec<Process>) -> Job {
-    Job { as_of: 9_000_000, processes, ..Job::default() }
-}
+mod made;
+use made::*;
 
 #[test]
 fn what_each_owner_holds_adds_up() {
@@ -221,53 +117,6 @@ fn what_found_no_room_in_the_live_table_is_in_the_sum_all_the_same() {
     assert_eq!((process.events.live_overflow, process.events.unlisted_bytes), (3, 5 * MIB));
     assert_eq!(process.devices[0].reserved_bytes, 55 * MIB);
     assert_eq!(report.gpus[0].processes[0].reserved_bytes, 55 * MIB);
-}
-
-fn reading(time: u64, used: u64, processes: &[(u32, Option<u64>)]) -> Reading {
-    let gpu =
-        Gpu { uuid: GPU, name: "card".into(), total: 1 << 30, used, processes: processes.to_vec() };
-    Reading { time, gpus: vec![gpu] }
-}
-
-#[test]
-fn a_gpu_s_use_is_traced_untraced_or_unexplained() {
-    let mut job = job(vec![process(7, End::Running), process(8, End::Running)]);
-    job.readings = vec![
-        reading(1, 1, &[]),
-        reading(2, 400 * MIB, &[(7, Some(80 * MIB)), (8, None), (9, Some(200 * MIB))]),
-    ];
-    let report = build(&job, Detail::default());
-    let [gpu] = report.gpus.as_slice() else { panic!("{:?}", report.gpus) };
-    assert_eq!(gpu.uuid, "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f");
-    assert_eq!(gpu.untraced.iter().map(|u| u.pid).collect::<Vec<_>>(), [9]);
-    // 80 MiB and 200 MiB by NVML, 50 MiB by the ledger of the process it has no number for.
-    assert_eq!(gpu.unexplained_bytes, Some(70 * MIB));
-    assert_eq!(report.processes[0].devices[0].nvml_bytes, Some(80 * MIB));
-    assert_eq!(report.processes[1].devices[0].nvml_bytes, None);
-}
-
-#[test]
-fn memory_of_the_dead_is_not_on_the_card_while_others_run() {
-    let mut job = job(vec![process(7, End::Killed(9)), process(8, End::Running)]);
-    let running = build(&job, Detail::default());
-    assert_eq!(running.gpus[0].processes.iter().map(|p| p.pid).collect::<Vec<_>>(), [8]);
-    assert_eq!(running.processes[0].state, ProcessState::Killed);
-    assert_eq!(running.processes[0].signal, Some(9));
-    assert_eq!(running.processes[0].devices[0].reserved_bytes, 50 * MIB);
-    // When all have ended, the last reading that names them is what they are set against.
-    job.processes[1].end = End::Exited(Some(0));
-    job.readings = vec![
-        reading(1, 200 * MIB, &[(7, Some(90 * MIB))]),
-        reading(2, 300 * MIB, &[(7, Some(80 * MIB)), (8, Some(60 * MIB))]),
-        reading(3, 0, &[]),
-    ];
-    let ended = build(&job, Detail::default());
-    assert_eq!(ended.gpus[0].nvml_used_bytes, Some(300 * MIB));
-    assert_eq!(ended.gpus[0].nvml_time_ns, Some(2));
-    assert_eq!(ended.gpus[0].processes.len(), 2);
-    job.readings.truncate(1);
-    let seen = build(&job, Detail::default());
-    assert_eq!(seen.gpus[0].processes.iter().map(|p| p.pid).collect::<Vec<_>>(), [7]);
 }
 
 #[test]

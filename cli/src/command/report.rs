@@ -76,7 +76,7 @@ fn present(pid: Option<u32>) -> Result<Job, Failure> {
         }
     };
     match pid {
-        Some(pid) if job.processes.is_empty() => Err(Failure::new(
+        Some(pid) if !job.processes.iter().any(|process| process.is(pid)) => Err(Failure::new(
             format!("process {pid} left no ledger in {path}"),
             "it is traced if it was started with LD_PRELOAD=$(memtrace lib) and has used CUDA",
         )),

@@ -7,10 +7,12 @@ pub mod proc_fs;
 pub mod redact;
 mod replaced;
 pub mod role;
+mod steps;
 pub mod warnings;
 
 pub use played::{Detectors, Figures, Observer, Played, Player};
 pub use replaced::replaced;
+pub use steps::Steps;
 
 use crate::{
     ledger::{End, Gauges, Health, Identity, Tables},
@@ -81,6 +83,14 @@ pub struct Bystander {
     pub end: End,
 }
 
+impl Process {
+    /// Whether it is the one that `pid` means, here or in its own pid namespace.
+    #[must_use]
+    pub const fn is(&self, pid: u32) -> bool {
+        self.pid == pid || self.identity.pid == pid
+    }
+}
+
 /// All processes of one job, or all of one user.
 #[derive(Clone, Debug, Default)]
 pub struct Job {
@@ -90,8 +100,18 @@ pub struct Job {
     pub processes: Vec<Process>,
     /// Processes of the job that never used CUDA; known only where `memtrace run` started the job.
     pub bystanders: Vec<Bystander>,
+    /// The only pid to tell of, where one was asked for; of the others only their GPUs' sums.
+    pub only: Option<u32>,
     /// What NVML said, oldest first.
     pub readings: Vec<Reading>,
     /// Sentences about the job: files that could not be read, rings removed, room that was short.
     pub notes: Vec<String>,
+}
+
+impl Job {
+    /// Whether to tell of `process`.
+    #[must_use]
+    pub fn tells_of(&self, process: &Process) -> bool {
+        self.only.is_none_or(|pid| process.is(pid))
+    }
 }

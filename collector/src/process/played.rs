@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use wire::record::{Class, Verb};
 
+use super::Steps;
 use crate::{
     detect::creep::Creep,
     ledger::{Event, Step},
@@ -22,6 +23,8 @@ pub struct Played {
     pub creeps: BTreeMap<Device, Creep>,
     /// Times PyTorch's allocator gave up, oldest first.
     pub ooms: Vec<Event>,
+    /// Physical bytes of each device by `CLOCK_MONOTONIC`, ns.
+    pub reserved: BTreeMap<Device, Steps>,
     /// `CLOCK_MONOTONIC` since when its timeline is known, ns; 0 if from the beginning.
     pub known_since: u64,
 }
@@ -119,8 +122,8 @@ impl Player<Detectors> {
     #[must_use]
     pub fn finish(mut self) -> Played {
         self.close();
-        let Detectors { creeps, ooms, .. } = self.observer;
-        Played { state: self.state, creeps, ooms, known_since: self.known_since }
+        let Detectors { creeps, ooms, reserved, .. } = self.observer;
+        Played { state: self.state, creeps, ooms, reserved, known_since: self.known_since }
     }
 }
 
@@ -132,6 +135,7 @@ const OOMS: usize = 500;
 pub struct Detectors {
     creeps: BTreeMap<Device, Creep>,
     ooms: Vec<Event>,
+    reserved: BTreeMap<Device, Steps>,
     /// Where the events are all there, ns of `CLOCK_MONOTONIC`; after that roll-ups must do.
     complete_until: u64,
 }
@@ -147,7 +151,12 @@ impl Detectors {
     /// `CLOCK_MONOTONIC`.
     #[must_use]
     pub const fn until(complete_until: u64) -> Self {
-        Self { creeps: BTreeMap::new(), ooms: Vec::new(), complete_until }
+        Self {
+            creeps: BTreeMap::new(),
+            ooms: Vec::new(),
+            reserved: BTreeMap::new(),
+            complete_until,
+        }
     }
 
     /// Feeds what is known of a stretch of time: figures at its begin, and others at its end.
@@ -181,6 +190,10 @@ impl Observer for Detectors {
             }
             self.ooms.push(*event);
         }
+        if record.class != Class::Block {
+            let reserved = state.totals(record.device).reserved();
+            self.reserved.entry(record.device).or_default().push(record.time, reserved);
+        }
         if record.time >= self.complete_until {
             return;
         }
@@ -195,6 +208,10 @@ impl Observer for Detectors {
     }
 
     fn resynced(&mut self, state: &State) {
+        for device in state.devices() {
+            let reserved = state.totals(device).reserved();
+            self.reserved.entry(device).or_default().push(state.now(), reserved);
+        }
         if state.now() >= self.complete_until {
             return;
         }

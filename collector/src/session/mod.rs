@@ -165,6 +165,9 @@ pub fn run(
 
 /// Makes the folder of the job's rings and gives the command its environment.
 fn prepare(library: &Path, command: &mut Command) -> Result<JobFolder, String> {
+    if std::env::var_os("MEMTRACE_DISABLE").is_some_and(|value| value == "1") {
+        return Err("the job ran untraced: MEMTRACE_DISABLE=1 is set".to_owned());
+    }
     preload::check(library)?;
     let job_folder = JobFolder::create(&user_folder())?;
     preload::set(command, library, job_folder.path());

@@ -17,13 +17,13 @@ use crate::{
     sys,
 };
 
-/// All processes whose rings lie in `folder`, or with `pid` only those with that pid. A file that
+/// All processes whose rings lie in `folder`; with `pid` to tell only of those with that pid. A file that
 /// cannot be read is a note of the job. What is too old is told of once more, and removed.
 ///
 /// # Errors
 /// The folder cannot be listed.
 pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
-    let mut job = Job { as_of: sys::realtime(), ..Job::default() };
+    let mut job = Job { as_of: sys::realtime(), only: pid, ..Job::default() };
     for found in rings(folder)? {
         match RingFile::open(&found.path).and_then(|ring| process(&ring)) {
             Ok(process) => job.processes.push(process),
@@ -38,9 +38,6 @@ pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
         if let Some(process) = gone.filter(|p| p.end == End::Running) {
             process.end = End::Ended;
         }
-    }
-    if let Some(pid) = pid {
-        job.processes.retain(|process| process.pid == pid || process.identity.pid == pid);
     }
     job.processes.sort_by_key(|p| (p.identity.started_realtime, p.identity.instance));
     job.notes.extend(tidy(folder)?);

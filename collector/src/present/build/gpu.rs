@@ -47,17 +47,18 @@ pub(super) fn bytes_of(
     listed(gpu, subject.process.pid)?
 }
 
-/// The GPUs that NVML knows or a traced process touched, in NVML's order.
-pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<Gpu> {
+/// The GPUs that NVML knows or a process that is told of touched, in NVML's order.
+pub(super) fn gpus(job: &Job, subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<Gpu> {
     let known: &[nvml::Gpu] = reading.map_or(&[], |reading| &reading.gpus);
-    let touched = subjects.iter().flat_map(|subject| &subject.process.gauges);
+    let told_of = subjects.iter().filter(|subject| job.tells_of(subject.process));
+    let touched = told_of.flat_map(|subject| &subject.process.gauges);
     let others: BTreeMap<[u64; 2], u64> = touched
         .filter(|gauges| gauges.uuid != [0; 2])
         .filter(|gauges| known.iter().all(|gpu| gpu.uuid != gauges.uuid))
         .map(|gauges| (gauges.uuid, gauges.total))
         .collect();
     let known = known.iter().map(|gpu| {
-        let processes = on_gpu(subjects, gpu.uuid, Some(gpu));
+        let processes = on_gpu(subjects, gpu.uuid, reading, Some(gpu));
         let untraced: Vec<Untraced> = gpu
             .processes
             .iter()
@@ -83,7 +84,7 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
         name: String::new(),
         total_bytes: total,
         nvml_used_bytes: None,
-        processes: on_gpu(subjects, uuid, None),
+        processes: on_gpu(subjects, uuid, None, None),
         untraced: Vec::new(),
         unexplained_bytes: None,
         nvml_time_ns: None,
@@ -92,8 +93,14 @@ pub(super) fn gpus(subjects: &[Subject<'_>], reading: Option<&Reading>) -> Vec<G
 }
 
 /// The traced processes on a GPU: those that run. Where none runs any more, those that NVML saw
-/// there, so that all numbers are of one moment; or all, where it saw none.
-fn on_gpu(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> Vec<GpuProcess> {
+/// there, with what they held then, so that all numbers are of one moment; or all, where it saw
+/// none, with what they held in the end.
+fn on_gpu(
+    subjects: &[Subject<'_>],
+    uuid: [u64; 2],
+    reading: Option<&Reading>,
+    gpu: Option<&nvml::Gpu>,
+) -> Vec<GpuProcess> {
     let running = subjects.iter().any(Subject::is_running);
     let seen = |subject: &Subject<'_>| gpu.and_then(|gpu| listed(gpu, subject.process.pid));
     let some_seen = subjects.iter().any(|subject| seen(subject).is_some());
@@ -105,11 +112,16 @@ fn on_gpu(subjects: &[Subject<'_>], uuid: [u64; 2], gpu: Option<&nvml::Gpu>) -> 
     for subject in subjects.iter().filter(counts) {
         for gauges in subject.process.gauges.iter().filter(|gauges| gauges.uuid == uuid) {
             let identity = subject.identity();
+            let seen_at = reading.filter(|_| !running && seen(subject).is_some());
+            let then = seen_at.and_then(|reading| {
+                let steps = subject.process.played.reserved.get(&gauges.device)?;
+                steps.at(identity.monotonic(reading.time))
+            });
             processes.push(GpuProcess {
                 instance: identity.instance.to_string(),
                 pid: subject.process.pid,
                 role: subject.process.role.clone(),
-                reserved_bytes: device::reserved(subject.process, gauges),
+                reserved_bytes: then.unwrap_or_else(|| device::reserved(subject.process, gauges)),
                 nvml_bytes: seen(subject).flatten(),
             });
         }

@@ -46,8 +46,11 @@ impl Subject<'_> {
 #[must_use]
 pub fn build(job: &Job, detail: Detail) -> Report {
     let mut book = SiteBook::default();
-    let mut subjects: Vec<Subject> = job.processes.iter().map(subject).collect();
+    let all: Vec<Subject> = job.processes.iter().map(subject).collect();
     let reading = gpu::reading(job);
+    let gpus = gpu::gpus(job, &all, reading);
+    let mut subjects: Vec<Subject> =
+        all.into_iter().filter(|subject| job.tells_of(subject.process)).collect();
     let mut processes = Vec::new();
     for subject in &mut subjects {
         processes.push(process::traced(subject, &mut book, reading, detail));
@@ -55,7 +58,6 @@ pub fn build(job: &Job, detail: Detail) -> Report {
     let findings = finding::findings(&mut subjects, &processes, &mut book);
     processes.extend(job.bystanders.iter().map(process::bystander));
     processes.sort_by_key(|process| process.start_time_ns);
-    let gpus = gpu::gpus(&subjects, reading);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,
         as_of_ns: job.as_of,

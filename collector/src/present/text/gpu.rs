@@ -23,7 +23,7 @@ pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
         page.row(2, &holder(report, process), cells.map(String::as_str));
     }
     for process in &gpu.untraced {
-        let name = format!("not traced, pid {}", process.pid);
+        let name = format!("not traced here, pid {}", process.pid);
         page.row(2, &name, ["–", &known(process.nvml_bytes)]);
     }
     if let (Some(used), Some(unexplained)) = (gpu.nvml_used_bytes, gpu.unexplained_bytes) {
