@@ -67,6 +67,24 @@ def test_a_truncated_tail_loses_only_its_last_slot(machine):
     assert [p["instance"] for p in cut["processes"]] == [p["instance"] for p in whole["processes"]]
 
 
+def test_a_damaged_table_of_a_trace_is_told(machine):
+    trace = machine.scratch / "trace"
+    out = machine.run(
+        MEMTRACE, "run", "-o", trace, "--", VPYTHON, "-c", "import torch; torch.empty(1 << 20, device='cuda')"
+    )
+    assert out.returncode == 0, out.stderr
+    whole = machine.report(trace)
+    assert not [note for note in whole["notes"] if ".bin" in note]
+    # The same bytes each time: a random length may be one that a row could have.
+    garbage = b"\xd7" * 3000
+    (trace / "nodes.bin").write_bytes(garbage)
+    out = machine.run(MEMTRACE, "report", trace)
+    assert out.returncode == 0 and "nodes.bin is damaged" in out.stdout, out
+    assert [p["instance"] for p in machine.report(trace)["processes"]] == [p["instance"] for p in whole["processes"]]
+    (trace / "processes.bin").write_bytes(garbage)
+    assert "processes.bin" in one_sentence(machine.run(MEMTRACE, "report", trace))
+
+
 def test_an_unreadable_folder_is_named(machine):
     # Root reads everything unless it gives up the right to.
     humble = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []

@@ -17,7 +17,7 @@ def normal(text):
     times, UUIDs, paths, and what NVML said at its last reading, which comes once a second."""
     text = re.sub(r"^  /\S+python .*$", "  COMMAND", text, flags=re.MULTILINE)
     text = re.sub(r"^  (unexplained|in use) .*$", r"  \1", text, flags=re.MULTILINE)
-    text = re.sub(r"^(  \S+, pid \d+, ended +\S+ .iB).*$", r"\1", text, flags=re.MULTILINE)
+    text = re.sub(r"^(  \S+, pid \d+, ended) .*$", r"\1", text, flags=re.MULTILINE)
     text = re.sub(r"NVML says \S+ .iB \(\d+ % tracked\)", "NVML", text)
     text = re.sub(r"/\S*/memtrace-demo-\d+/", "", text)
     text = re.sub(r"\bpid +\d+", "pid N", text)
