@@ -4,9 +4,12 @@
 //! length u32 | check u64 | row, `length` bytes          (little-endian)
 //! ```
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 
-use bincode::config::{Configuration, standard};
+use bincode::{
+    config::{Configuration, standard},
+    error::DecodeError,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use wire::mix;
 
@@ -32,22 +35,42 @@ pub fn write<T: Serialize>(out: &mut impl Write, row: &T) -> io::Result<()> {
     out.write_all(&bytes)
 }
 
-/// Reads the next row; `None` at the end of the file and at the first row that is not whole.
-pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Option<T> {
+/// What stands where a row should begin is none, or cannot be read.
+#[derive(Debug)]
+pub struct Damaged;
+
+/// Reads the next row; `None` at the end of the file, which is also where the file ends before the
+/// row does: so a killed writer leaves it.
+pub fn read<T: DeserializeOwned>(from: &mut impl Read) -> Result<Option<T>, Damaged> {
     let mut header = [0; HEADER];
-    from.read_exact(&mut header).ok()?;
-    let (length, sum) = header.split_first_chunk::<4>()?;
+    match from.read_exact(&mut header) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        read => read.map_err(|_| Damaged)?,
+    }
+    let (length, sum) = header.split_first_chunk::<4>().ok_or(Damaged)?;
     let length = u32::from_le_bytes(*length) as usize;
     if length > MOST {
-        return None;
+        return Err(Damaged);
     }
     // Grows with what is there, not with what the length promises.
     let mut body = Vec::new();
-    from.take(length as u64).read_to_end(&mut body).ok()?;
-    if body.len() != length || check(&body).to_le_bytes() != *sum {
-        return None;
+    from.take(length as u64).read_to_end(&mut body).map_err(|_| Damaged)?;
+    if body.len() < length {
+        return if is_begin::<T>(&body) { Ok(None) } else { Err(Damaged) };
     }
-    bincode::serde::decode_from_slice(&body, CONFIG).ok().map(|(row, _)| row)
+    if check(&body).to_le_bytes() != *sum {
+        return Err(Damaged);
+    }
+    let (row, _) = bincode::serde::decode_from_slice(&body, CONFIG).map_err(|_| Damaged)?;
+    Ok(Some(row))
+}
+
+/// Whether this is the begin of a row: it lacks its end and nothing else. A row that lacks nothing
+/// had a length that was not its own.
+fn is_begin<T: DeserializeOwned>(body: &[u8]) -> bool {
+    // Nothing has checked these bytes: a limit on what lengths in them may ask memory for.
+    let row = bincode::serde::decode_from_slice::<T, _>(body, CONFIG.with_limit::<MOST>());
+    matches!(row, Err(DecodeError::UnexpectedEnd { .. }))
 }
 
 fn check(bytes: &[u8]) -> u64 {
@@ -62,8 +85,15 @@ fn check(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
-    fn rows(mut bytes: &[u8]) -> Vec<(u32, String)> {
-        std::iter::from_fn(|| read(&mut bytes)).collect()
+    /// The rows, and whether something damaged follows them.
+    fn rows(mut bytes: &[u8]) -> (Vec<(u32, String)>, bool) {
+        let mut rows = Vec::new();
+        loop {
+            match read(&mut bytes) {
+                Ok(Some(row)) => rows.push(row),
+                end => return (rows, end.is_err()),
+            }
+        }
     }
 
     fn three() -> (Vec<(u32, String)>, Vec<u8>) {
@@ -78,11 +108,12 @@ mod tests {
     #[test]
     fn rows_come_back_and_a_cut_one_ends_the_table() {
         let (written, bytes) = three();
-        assert_eq!(rows(&bytes), written);
+        assert_eq!(rows(&bytes), (written.clone(), false));
         let mut whole = Vec::new();
         for cut in 0..=bytes.len() {
-            let back = rows(&bytes[..cut]);
+            let (back, damaged) = rows(&bytes[..cut]);
             assert_eq!(back, written[..back.len()]);
+            assert!(!damaged, "cut at {cut}");
             whole.push(back.len());
         }
         assert_eq!(whole.iter().max(), Some(&3));
@@ -95,8 +126,9 @@ mod tests {
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
             bytes[at] ^= 4;
-            let back = rows(&bytes);
+            let (back, damaged) = rows(&bytes);
             assert!(back.len() < 3 && back == written[..back.len()], "byte {at}");
+            assert!(damaged, "byte {at}");
         }
     }
 
@@ -104,6 +136,6 @@ mod tests {
     fn a_length_from_nowhere_costs_nothing() {
         let mut bytes = vec![0xff, 0xff, 0xff, 0x03];
         bytes.extend([0; 50]);
-        assert!(rows(&bytes).is_empty());
+        assert!(rows(&bytes).0.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use super::{Folder, NoTrace, ProcessRow, SampleRow};
+use super::{Flaw, Folder, NoTrace, ProcessRow, SampleRow};
 use crate::{
     ledger::{End, Instance, Step, Tables},
     process::{Detectors, Figures, Job, Played, Player, Process, end::Watch, redact, warnings},
@@ -19,9 +19,11 @@ const UNFINISHED: &str = "the trace does not tell what it held in the end, only 
 /// It is not one of this format, or cannot be read.
 pub fn job(path: &Path) -> Result<Job, NoTrace> {
     let folder = Folder::open(path)?;
-    let (rows, notes) = (folder.processes(), folder.notes());
+    let mut flaws = Vec::new();
+    let rows = folder.processes(&mut flaws)?;
+    let notes = folder.notes(&mut flaws);
     let unstored = notes.iter().find(|note| note.blocks_unstored).map(|note| note.time);
-    let mut tables = folder.tables();
+    let mut tables = folder.tables(&mut flaws);
     let mut players: HashMap<Instance, Player<Detectors>> = HashMap::new();
     for ProcessRow { identity, .. } in &rows {
         let until = unstored.map_or(u64::MAX, |since| identity.monotonic(since));
@@ -32,7 +34,7 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
     // Entries that were being given back in the live set that a timeline ends with.
     let mut last: HashMap<Instance, u32> = HashMap::new();
     // A process has its first row before its first slot.
-    let read = folder.timelines(|instance, step| {
+    let read = folder.timelines(&mut flaws, |instance, step| {
         match step {
             Step::Live(live) => {
                 let freeing = live.iter().filter(|entry| entry.freeing).count();
@@ -44,15 +46,19 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
             player.step(step);
         }
     });
-    if unstored.is_some() {
-        roll_up(&folder, &mut players);
+    // Read to the end even where nothing of it is needed: it may have a flaw.
+    for row in folder.samples(&mut flaws) {
+        if unstored.is_some() {
+            roll_up(row, &mut players);
+        }
     }
     let mut job = Job {
-        bystanders: folder.bystanders(),
-        readings: folder.readings(),
+        bystanders: folder.bystanders(&mut flaws),
+        readings: folder.readings(&mut flaws),
         notes: notes.into_iter().map(|note| note.text).collect(),
         ..Job::default()
     };
+    job.notes.extend(flaws.iter().map(Flaw::to_string));
     if let Err(error) = read {
         job.notes.push(format!("{} was read only in part: {error}", path.display()));
     }
@@ -84,16 +90,14 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
 
 /// Where block events were not stored any more, the roll-ups of each second tell the detectors how
 /// things went on: the greatest figures first, because memory is taken before it is given back.
-fn roll_up(folder: &Folder, players: &mut HashMap<Instance, Player<Detectors>>) {
-    for row in folder.samples() {
-        let SampleRow::Totals(sample) = row else { continue };
-        let Some(player) = players.get_mut(&sample.instance) else { continue };
-        let (allocated, reserved) = (sample.torch_allocated, sample.torch_reserved);
-        let figures = |time, allocated, reserved| Figures { time, allocated, reserved };
-        let begin = figures(sample.time, allocated.greatest, reserved.greatest);
-        let end = figures(sample.time + 999_999_999, allocated.least, reserved.least);
-        player.observer().rolled_up(sample.device, [begin, end]);
-    }
+fn roll_up(row: SampleRow, players: &mut HashMap<Instance, Player<Detectors>>) {
+    let SampleRow::Totals(sample) = row else { return };
+    let Some(player) = players.get_mut(&sample.instance) else { return };
+    let (allocated, reserved) = (sample.torch_allocated, sample.torch_reserved);
+    let figures = |time, allocated, reserved| Figures { time, allocated, reserved };
+    let begin = figures(sample.time, allocated.greatest, reserved.greatest);
+    let end = figures(sample.time + 999_999_999, allocated.least, reserved.least);
+    player.observer().rolled_up(sample.device, [begin, end]);
 }
 
 fn process(row: ProcessRow, tables: Tables, played: Played, unstored: Option<u64>) -> Process {

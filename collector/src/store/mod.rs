@@ -12,14 +12,18 @@
 //! notes.bin       what went wrong while tracing
 //! ```
 //!
-//! Every file but `trace.json` is only ever appended to, and each is valid up to its last whole row
+//! Every file is made together with the folder. Every one but `trace.json` is only ever appended to, and each is valid up to its last whole row
 //! whatever kills the writer: a table by the length and check before each row (`codec.rs`),
-//! `tail.bin` by the check in each slot.
+//! `tail.bin` by the check in each slot. A reader passes over a cut end in silence; anything else that
+//! is not whole, or not there, is a [`Flaw`] that it tells.
 
 mod codec;
+#[cfg(test)]
+mod flaw_tests;
 mod job;
 mod reader;
 mod rows;
+mod table;
 mod tail_reader;
 mod tail_writer;
 #[cfg(test)]
@@ -33,6 +37,7 @@ pub use rows::{
     BystanderRow, CodesRow, LiveRow, ModulesRow, NodesRow, NoteRow, ProcessRow, Range, SampleRow,
     SiteSample, TotalsSample,
 };
+pub use table::{Flaw, FlawKind};
 pub use tail_reader::{TailItem, TailReader};
 pub use tail_writer::TailWriter;
 pub use trace::{FORMAT, Trace};

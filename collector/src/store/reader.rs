@@ -2,17 +2,19 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    fs::File,
-    io::{self, BufReader, Seek, SeekFrom},
+    fs,
+    io::{self, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use serde::de::DeserializeOwned;
+use wire::folder::TAIL;
 
 use super::{
-    BystanderRow, CodesRow, FORMAT, LiveRow, ModulesRow, NodesRow, NoteRow, ProcessRow, SampleRow,
-    TailItem, TailReader, Trace, codec,
+    BystanderRow, CodesRow, FORMAT, Flaw, FlawKind, LiveRow, ModulesRow, NodesRow, NoteRow,
+    ProcessRow, SampleRow, TailItem, TailReader, Trace,
     rows::{Table, load_node},
+    table::{Rows, open},
 };
 use crate::{
     ledger::{Instance, Live, Pairs, Step, Tables},
@@ -33,12 +35,15 @@ pub enum NoTrace {
     /// It has no head, or one that is none.
     #[error("is not a trace folder of memtrace: there is no readable trace.json in it")]
     NoHead,
+    /// Something was traced, but nothing says of which process.
+    #[error("is damaged: no row of processes.bin can be read")]
+    NoProcess,
     /// A later memtrace wrote it.
     #[error("has trace format {0}, and this memtrace reads format {FORMAT}: use a newer memtrace")]
     OtherFormat(u32),
 }
 
-/// A trace folder, opened.
+/// A trace folder, opened. What is wrong with a file is added to the flaws its reader is given.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
@@ -69,59 +74,62 @@ impl Folder {
     }
 
     /// The last row of each process, by start.
-    #[must_use]
-    pub fn processes(&self) -> Vec<ProcessRow> {
+    ///
+    /// # Errors
+    /// There is no whole row, but something that came after one, or was one.
+    pub fn processes(&self, flaws: &mut Vec<Flaw>) -> Result<Vec<ProcessRow>, NoTrace> {
+        // Before the rows are read: a process has its first row before its first slot.
+        let traced = self.length(TAIL) > 0;
         let mut last: BTreeMap<Instance, ProcessRow> = BTreeMap::new();
-        for row in self.rows::<ProcessRow>() {
+        for row in self.rows::<ProcessRow>(flaws) {
             last.insert(row.identity.instance, row);
+        }
+        if last.is_empty() && (traced || self.length(ProcessRow::FILE) > 0) {
+            return Err(NoTrace::NoProcess);
         }
         let mut rows: Vec<_> = last.into_values().collect();
         rows.sort_by_key(|row| (row.identity.started_realtime, row.identity.instance));
-        rows
+        Ok(rows)
     }
 
     /// The processes of the job that never used CUDA, by start.
-    #[must_use]
-    pub fn bystanders(&self) -> Vec<Bystander> {
+    pub fn bystanders(&self, flaws: &mut Vec<Flaw>) -> Vec<Bystander> {
         let mut last: BTreeMap<(u64, u32), BystanderRow> = BTreeMap::new();
-        for row in self.rows::<BystanderRow>() {
+        for row in self.rows::<BystanderRow>(flaws) {
             last.insert((row.start_ticks, row.pid), row);
         }
         last.into_values().collect()
     }
 
     /// What stack ids mean, by process.
-    #[must_use]
-    pub fn tables(&self) -> BTreeMap<Instance, Tables> {
+    pub fn tables(&self, flaws: &mut Vec<Flaw>) -> BTreeMap<Instance, Tables> {
         let mut tables: BTreeMap<Instance, Tables> = BTreeMap::new();
-        for row in self.rows::<NodesRow>() {
+        for row in self.rows::<NodesRow>(flaws) {
             let nodes = row.nodes.into_iter().map(|(id, node)| (id, load_node(node)));
             tables.entry(row.instance).or_default().nodes.extend(nodes);
         }
-        for row in self.rows::<CodesRow>() {
+        for row in self.rows::<CodesRow>(flaws) {
             tables.entry(row.instance).or_default().codes.extend(row.codes);
         }
-        for row in self.rows::<ModulesRow>() {
+        for row in self.rows::<ModulesRow>(flaws) {
             tables.entry(row.instance).or_default().modules.extend(row.modules);
         }
         tables
     }
 
     /// What NVML said, oldest first.
-    #[must_use]
-    pub fn readings(&self) -> Vec<Reading> {
-        self.rows().collect()
+    pub fn readings(&self, flaws: &mut Vec<Flaw>) -> Vec<Reading> {
+        self.rows(flaws).collect()
     }
 
     /// What went wrong while tracing.
-    #[must_use]
-    pub fn notes(&self) -> Vec<NoteRow> {
-        self.rows().collect()
+    pub fn notes(&self, flaws: &mut Vec<Flaw>) -> Vec<NoteRow> {
+        self.rows(flaws).collect()
     }
 
     /// Totals and turnover by time, oldest first.
-    pub fn samples(&self) -> impl Iterator<Item = SampleRow> + use<> {
-        self.rows()
+    pub fn samples(&self, flaws: &mut Vec<Flaw>) -> impl Iterator<Item = SampleRow> {
+        self.rows(flaws)
     }
 
     /// Tells `visit` the timelines of all processes, each in order and ending with the last live
@@ -129,14 +137,16 @@ impl Folder {
     ///
     /// # Errors
     /// Reading failed half-way. A tail that was cut short, or is not there, is no error.
-    pub fn timelines(&self, mut visit: impl FnMut(Instance, Step<'_>)) -> io::Result<()> {
-        let mut live = LiveSets::open(&self.path)?;
+    pub fn timelines(
+        &self,
+        flaws: &mut Vec<Flaw>,
+        mut visit: impl FnMut(Instance, Step<'_>),
+    ) -> io::Result<()> {
+        let mut live = LiveSets::open(&self.path, flaws)?;
         let mut pairs: HashMap<Instance, Pairs> = HashMap::new();
-        let tail = match TailReader::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            tail => Some(tail?),
-        };
-        for item in tail.into_iter().flatten() {
+        let tail = open(&self.path, TAIL).map_err(|flaw| flaws.push(flaw));
+        let mut tail = tail.ok().map(TailReader::new);
+        for item in tail.iter_mut().flatten() {
             match item? {
                 TailItem::Record { instance, position, record } => {
                     let pairs = pairs.entry(instance).or_default();
@@ -156,6 +166,9 @@ impl Folder {
                 }
             }
         }
+        if let Some(slots @ 1..) = tail.map(|tail| tail.damaged()) {
+            flaws.push(Flaw { file: TAIL, kind: FlawKind::Slots(slots) });
+        }
         for (instance, mut pairs) in pairs {
             pairs.finish().iter().for_each(|event| visit(instance, Step::Event(event)));
         }
@@ -167,37 +180,42 @@ impl Folder {
         Ok(())
     }
 
-    /// The rows of a table; none if it is not there. Ends at the first row that is not whole.
-    fn rows<T: Table + DeserializeOwned>(&self) -> impl Iterator<Item = T> + use<T> {
-        let file = File::open(self.path.join(T::FILE)).ok();
-        let mut from = file.map(BufReader::new);
-        std::iter::from_fn(move || codec::read(from.as_mut()?))
+    /// The rows of a table; its flaw, if it has one, follows the last.
+    fn rows<T: Table + DeserializeOwned>(&self, flaws: &mut Vec<Flaw>) -> impl Iterator<Item = T> {
+        let mut rows = Rows::open(&self.path);
+        std::iter::from_fn(move || {
+            let row = rows.next();
+            if row.is_none() {
+                flaws.extend(rows.take_flaw());
+            }
+            row
+        })
+    }
+
+    /// Bytes of a file; none if it is not there.
+    fn length(&self, file: &str) -> u64 {
+        fs::metadata(self.path.join(file)).map_or(0, |about| about.len())
     }
 }
 
 /// Live sets by process, read when their turn comes.
 struct LiveSets {
-    file: Option<BufReader<File>>,
+    rows: Rows<LiveRow>,
     /// Position in the timeline, and offset in the file.
     due: HashMap<Instance, VecDeque<(u64, u64)>>,
 }
 
 impl LiveSets {
-    fn open(folder: &Path) -> io::Result<Self> {
+    fn open(folder: &Path, flaws: &mut Vec<Flaw>) -> io::Result<Self> {
         let mut due: HashMap<Instance, VecDeque<(u64, u64)>> = HashMap::new();
-        let file = match File::open(folder.join(LiveRow::FILE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            file => Some(file?),
-        };
-        let mut file = file.map(BufReader::new);
-        if let Some(file) = &mut file {
-            let mut offset = 0;
-            while let Some(row) = codec::read::<LiveRow>(file) {
-                due.entry(row.instance).or_default().push_back((row.position, offset));
-                offset = file.stream_position()?;
-            }
+        let mut rows = Rows::<LiveRow>::open(folder);
+        let mut offset = 0;
+        while let Some(row) = rows.next() {
+            due.entry(row.instance).or_default().push_back((row.position, offset));
+            offset = rows.file().map_or(Ok(0), Seek::stream_position)?;
         }
-        Ok(Self { file, due })
+        flaws.extend(rows.take_flaw());
+        Ok(Self { rows, due })
     }
 
     fn instances(&self) -> Vec<Instance> {
@@ -215,8 +233,8 @@ impl LiveSets {
             return Ok(None);
         }
         let next = self.due.get_mut(&instance).and_then(VecDeque::pop_front);
-        let (Some((_, offset)), Some(file)) = (next, &mut self.file) else { return Ok(None) };
+        let (Some((_, offset)), Some(file)) = (next, self.rows.file()) else { return Ok(None) };
         file.seek(SeekFrom::Start(offset))?;
-        Ok(codec::read::<LiveRow>(file).map(|row| row.live()))
+        Ok(self.rows.next().map(|row| row.live()))
     }
 }

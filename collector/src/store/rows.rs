@@ -20,7 +20,11 @@ pub(super) trait Table {
 }
 
 macro_rules! tables {
-    ($($row:ty => $file:literal,)*) => { $(impl Table for $row { const FILE: &'static str = $file; })* };
+    ($($row:ty => $file:literal,)*) => {
+        /// Names of the files of all tables.
+        pub(super) const FILES: &[&str] = &[$($file),*];
+        $(impl Table for $row { const FILE: &'static str = $file; })*
+    };
 }
 
 tables! {

@@ -3,11 +3,10 @@
 use std::{
     fs::File,
     io::{self, BufReader, ErrorKind, Read},
-    path::Path,
 };
 
 use wire::{
-    folder::{Special, TAIL, special},
+    folder::{Special, special},
     layout::{SLOT_WORDS, WORD},
     record::Record,
     ring::{Read as Judged, judge},
@@ -45,13 +44,10 @@ pub struct TailReader {
 }
 
 impl TailReader {
-    /// Opens the `tail.bin` of `folder`.
-    ///
-    /// # Errors
-    /// It cannot be opened.
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        let from = BufReader::with_capacity(1 << 20, File::open(folder.join(TAIL))?);
-        Ok(Self { from, source: None, damaged: 0 })
+    /// Reads a `tail.bin` from where the file stands.
+    #[must_use]
+    pub fn new(tail: File) -> Self {
+        Self { from: BufReader::with_capacity(1 << 20, tail), source: None, damaged: 0 }
     }
 
     /// Slots so far that do not hold what their check says, or belong to nobody.

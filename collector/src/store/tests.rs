@@ -13,12 +13,12 @@ use crate::{
     ledger::{Instance, Live, Step},
     process::Losses,
     source::{
-        Drain, Drained, TableReader,
+        Drain, Drained, RingFile, TableReader,
         fake::{FakeRing, entry, publish_pair, record},
     },
 };
 
-fn head() -> Trace {
+pub(super) fn head() -> Trace {
     Trace {
         memtrace_trace: super::FORMAT,
         version: "test".into(),
@@ -29,7 +29,7 @@ fn head() -> Trace {
 }
 
 /// Drains a ring into a trace.
-fn store(writer: &mut Writer, ring: &FakeRing, drain: &mut Drain) {
+pub(super) fn store(writer: &mut Writer, ring: &FakeRing, drain: &mut Drain) {
     let folder = tempfile::tempdir().unwrap();
     let file = ring.open(folder.path());
     writer.tail().source(file.instance(), file.salt());
@@ -59,15 +59,30 @@ fn timelines(folder: &Path) -> Vec<String> {
         };
         lines.push(format!("{}: {what}", instance.0[0]));
     };
-    Folder::open(folder).unwrap().timelines(visit).unwrap();
+    Folder::open(folder).unwrap().timelines(&mut Vec::new(), visit).unwrap();
     lines
 }
 
-fn alloc(address: u64) -> Record {
+/// The row of a ring's process.
+pub(super) fn process(file: &RingFile, time: u64) -> ProcessRow {
+    ProcessRow {
+        identity: file.identity().unwrap(),
+        pid: None,
+        health: file.health().unwrap(),
+        gauges: Vec::new(),
+        end: crate::ledger::End::Exited(Some(0)),
+        role: None,
+        apis: Vec::new(),
+        losses: Losses::default(),
+        time,
+    }
+}
+
+pub(super) fn alloc(address: u64) -> Record {
     record(Verb::Alloc, Class::Block, address, 512, 0)
 }
 
-fn live(instance: u64, position: u64, address: u64) -> LiveRow {
+pub(super) fn live(instance: u64, position: u64, address: u64) -> LiveRow {
     let entry = entry(Class::Block, address, 512, 0);
     let live = [Live { index: 3, freeing: true, entry }];
     LiveRow::new(Instance([instance, 0]), position, 9, &live)
@@ -147,7 +162,7 @@ fn once_full_only_block_events_are_passed_over_and_it_is_said_since_when() {
     store(&mut writer, &ring, &mut Drain::new());
     writer.commit(6).unwrap();
     assert_eq!(timelines(folder.path()), ["1: 1", "1: 2", "1: 5+55", "1: 7"]);
-    let notes = Folder::open(folder.path()).unwrap().notes();
+    let notes = Folder::open(folder.path()).unwrap().notes(&mut Vec::new());
     assert!(matches!(notes.as_slice(), [NoteRow { time: 5, blocks_unstored: true, .. }]));
 }
 
@@ -164,7 +179,7 @@ fn tables_come_back_as_they_were() {
     let new = tables.take(&ring).unwrap();
     let mut writer = Writer::create(folder.path(), head()).unwrap();
     writer.additions(Instance([1, 0]), new.clone()).unwrap();
-    let back = Folder::open(folder.path()).unwrap().tables();
+    let back = Folder::open(folder.path()).unwrap().tables(&mut Vec::new());
     let back = &back[&Instance([1, 0])];
     assert_eq!(back.nodes.clone().into_iter().collect::<Vec<_>>(), new.nodes);
     assert_eq!(back.codes.clone().into_iter().collect::<Vec<_>>(), new.codes);
@@ -189,8 +204,9 @@ fn what_is_no_trace_is_said_in_a_sentence() {
 #[test]
 fn slots_before_any_source_belong_to_nobody() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("tail.bin"), [7; 640]).unwrap();
-    let mut tail = TailReader::open(folder.path()).unwrap();
+    let path = folder.path().join("tail.bin");
+    fs::write(&path, [7; 640]).unwrap();
+    let mut tail = TailReader::new(fs::File::open(path).unwrap());
     let items: Vec<TailItem> = tail.by_ref().map(Result::unwrap).collect();
     assert!(items.is_empty());
     assert_eq!(tail.damaged(), 10);
@@ -207,17 +223,6 @@ fn a_job_whose_block_events_ran_out_of_room_still_creeps() {
     ring.producer().publish(&alloc(1));
     store(&mut writer, &ring, &mut Drain::new());
     let file = ring.open(rings.path());
-    let row = |time| ProcessRow {
-        identity: file.identity().unwrap(),
-        pid: None,
-        health: file.health().unwrap(),
-        gauges: Vec::new(),
-        end: crate::ledger::End::Exited(Some(0)),
-        role: None,
-        apis: Vec::new(),
-        losses: Losses::default(),
-        time,
-    };
     for second in 0..9 {
         let allocated = Range { least: 100 * MIB, greatest: (300 + second * 100) * MIB };
         let reserved = Range::of((400 + second * 100) * MIB);
@@ -232,7 +237,7 @@ fn a_job_whose_block_events_ran_out_of_room_still_creeps() {
         };
         writer.row(&SampleRow::Totals(sample)).unwrap();
     }
-    writer.row(&row(6)).unwrap();
+    writer.row(&process(&file, 6)).unwrap();
     let job = super::job(folder.path()).unwrap();
     let [process] = job.processes.as_slice() else { panic!("{job:?}") };
     assert_eq!(process.losses.blocks_unstored_since, Some(5));

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     CodesRow, ModulesRow, NodesRow, NoteRow, TailWriter, Trace, codec,
-    rows::{Table, store_node},
+    rows::{FILES, Table, store_node},
 };
 use crate::{
     ledger::{Additions, Instance},
@@ -52,6 +52,10 @@ impl Writer {
 
     pub(super) fn with_limit(folder: &Path, head: Trace, limit: u64) -> io::Result<Self> {
         let tail = TailWriter::create(folder, limit)?;
+        // All of them, and before the head: one that is not there later was lost.
+        for file in FILES {
+            File::create_new(folder.join(file))?;
+        }
         head.write(folder)?;
         Ok(Self { folder: folder.to_owned(), head, tail, tables: HashMap::new(), unstored: false })
     }
@@ -85,7 +89,7 @@ impl Writer {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let path = self.folder.join(T::FILE);
-                entry.insert(OpenOptions::new().append(true).create_new(true).open(path)?)
+                entry.insert(OpenOptions::new().append(true).open(path)?)
             }
         };
         codec::write(file, row)
