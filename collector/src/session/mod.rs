@@ -36,7 +36,7 @@ use crate::{
     ledger::End,
     process::{proc_fs, redact},
     source::{tidy, user_folder},
-    store::{FORMAT, Trace, Writer},
+    store::{FORMAT, TABLES, Trace, Writer},
     sys::{self, child, signal},
 };
 use drainer::{Drainer, News};
@@ -238,7 +238,7 @@ fn not_started(program: &OsString, error: &io::Error, notes: Vec<String>) -> Out
 
 /// Takes away the trace of a job that never was.
 fn discard(folder: &Path, existed: bool) {
-    for file in ["trace.json", wire::folder::TAIL] {
+    for file in ["trace.json", wire::folder::TAIL].iter().chain(TABLES) {
         let _ = std::fs::remove_file(folder.join(file));
     }
     if !existed {

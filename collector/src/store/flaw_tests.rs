@@ -6,7 +6,7 @@ use wire::record::{Class, Verb};
 
 use super::{
     NoTrace, Writer, job,
-    rows::FILES,
+    rows::TABLES,
     tests::{alloc, head, live, process, store},
 };
 use crate::source::{
@@ -52,7 +52,7 @@ fn notes(folder: &Path) -> Vec<String> {
 #[test]
 fn a_table_with_garbage_behind_its_rows_is_told_with_the_number_of_rows() {
     assert!(notes(trace().path()).is_empty());
-    for file in FILES {
+    for file in TABLES {
         let folder = trace();
         append(&folder.path().join(file), &GARBAGE);
         let what = match *file {
@@ -68,7 +68,7 @@ fn a_table_with_garbage_behind_its_rows_is_told_with_the_number_of_rows() {
 
 #[test]
 fn a_table_that_is_gone_is_told() {
-    for file in FILES.iter().filter(|file| **file != "processes.bin") {
+    for file in TABLES.iter().filter(|file| **file != "processes.bin") {
         let folder = trace();
         fs::remove_file(folder.path().join(file)).unwrap();
         assert_eq!(notes(folder.path()), [format!("{file} is missing")]);
@@ -92,7 +92,7 @@ fn a_table_that_cannot_be_opened_or_read_is_told() {
 fn a_file_cut_anywhere_is_what_a_killed_writer_leaves() {
     let folder = trace();
     let mut cuts = 0;
-    for file in FILES.iter().chain([&"tail.bin"]) {
+    for file in TABLES.iter().chain([&"tail.bin"]) {
         let path = folder.path().join(file);
         let whole = fs::read(&path).unwrap();
         // The first of the two rows of the process stays.

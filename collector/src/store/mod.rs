@@ -35,7 +35,7 @@ pub use job::job;
 pub use reader::{Folder, NoTrace};
 pub use rows::{
     BystanderRow, CodesRow, LiveRow, ModulesRow, NodesRow, NoteRow, ProcessRow, Range, SampleRow,
-    SiteSample, TotalsSample,
+    SiteSample, TABLES, TotalsSample,
 };
 pub use table::{Flaw, FlawKind};
 pub use tail_reader::{TailItem, TailReader};

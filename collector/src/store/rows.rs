@@ -22,7 +22,7 @@ pub(super) trait Table {
 macro_rules! tables {
     ($($row:ty => $file:literal,)*) => {
         /// Names of the files of all tables.
-        pub(super) const FILES: &[&str] = &[$($file),*];
+        pub const TABLES: &[&str] = &[$($file),*];
         $(impl Table for $row { const FILE: &'static str = $file; })*
     };
 }

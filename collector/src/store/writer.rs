@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     CodesRow, ModulesRow, NodesRow, NoteRow, TailWriter, Trace, codec,
-    rows::{FILES, Table, store_node},
+    rows::{TABLES, Table, store_node},
 };
 use crate::{
     ledger::{Additions, Instance},
@@ -53,7 +53,7 @@ impl Writer {
     pub(super) fn with_limit(folder: &Path, head: Trace, limit: u64) -> io::Result<Self> {
         let tail = TailWriter::create(folder, limit)?;
         // All of them, and before the head: one that is not there later was lost.
-        for file in FILES {
+        for file in TABLES {
             File::create_new(folder.join(file))?;
         }
         head.write(folder)?;
