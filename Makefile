@@ -48,7 +48,7 @@ gpu-tests: environment
 	tests/virtual-gpu/test
 
 e2e: build environment
-	MEMTRACE=$(abspath $(release))/memtrace target/vgpu/venv/bin/python -m pytest -q -rs -p no:cacheprovider tests/e2e
+	MEMTRACE=$(abspath $(release))/memtrace target/vgpu/torch/venv/bin/python -m pytest -q -rs -p no:cacheprovider tests/e2e
 
 bench: build environment
 	MEMTRACE=$(abspath $(release))/memtrace tests/bench/run
