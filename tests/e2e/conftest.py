@@ -1,77 +1,26 @@
-"""Where things are, and a machine of its own for each test: its virtual GPU, its folder of rings."""
+"""A machine of its own for each test, and the programs that run on it."""
 
-import json
-import os
 import pathlib
-import shutil
-import subprocess
-import uuid
+import sys
 
 import pytest
 
-CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
-MEMTRACE = os.environ.get("MEMTRACE", str(CHECKOUT / "target/release/memtrace"))
-VGPU = str(CHECKOUT / "target/vgpu")
-VPYTHON = str(CHECKOUT / "tests/env/vpython")
 PROGRAMS = pathlib.Path(__file__).resolve().parent / "programs"
+sys.path.insert(0, str(PROGRAMS.parents[1] / "support"))
+
+from machine import SUPPORT, VPYTHON, Machine  # noqa: E402
 
 
-class Machine:
-    """A virtual GPU, a folder of rings and a scratch folder that nobody else uses."""
-
-    def __init__(self, scratch):
-        self.name = f"memtrace-test-{uuid.uuid4().hex[:12]}"
-        self.scratch = scratch
-        self.rings = pathlib.Path("/dev/shm") / f"{self.name}.rings"
-        self.rings.mkdir(mode=0o700)
-        self.environment = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("MEMTRACE", "VGPU", "PYTORCH", "LD_"))
-        }
-        self.environment |= {
-            "VGPU_NAME": self.name,
-            "MEMTRACE_DIR": str(self.rings),
-            "MEMTRACE_BIN": MEMTRACE,
-        }
-
-    def preload(self):
-        library = subprocess.run([MEMTRACE, "lib"], capture_output=True, text=True, check=True)
-        return {"LD_PRELOAD": library.stdout.strip()}
-
-    def start(self, *command, **environment):
-        return subprocess.Popen(
-            [str(part) for part in command],
-            env=self.environment | environment,
-            cwd=self.scratch,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *command, timeout=300, **environment):
-        process = self.start(*command, **environment)
-        out, err = process.communicate(timeout=timeout)
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
+class ProgramMachine(Machine):
+    """A machine that runs the programs of this folder, which may import from the support folder."""
 
     def python(self, program, *arguments, timeout=300, **environment):
+        environment.setdefault("PYTHONPATH", str(SUPPORT))
         return self.run(VPYTHON, PROGRAMS / program, *arguments, timeout=timeout, **environment)
-
-    def report(self, *arguments):
-        """The report about these arguments, as its JSON."""
-        out = self.run(MEMTRACE, "report", *arguments, "--json")
-        assert out.returncode == 0, out.stderr
-        return json.loads(out.stdout)
-
-    def close(self):
-        shutil.rmtree(self.rings, ignore_errors=True)
-        for left in pathlib.Path("/dev/shm").glob(f"*{self.name}*"):
-            left.unlink(missing_ok=True)
 
 
 @pytest.fixture
 def machine(tmp_path):
-    machine = Machine(tmp_path)
+    machine = ProgramMachine(tmp_path)
     yield machine
     machine.close()

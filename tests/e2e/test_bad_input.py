@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from conftest import MEMTRACE, PROGRAMS, VPYTHON
+from conftest import PROGRAMS
+from machine import MEMTRACE, VPYTHON
 
 
 def one_sentence(out):

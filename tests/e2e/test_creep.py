@@ -1,6 +1,7 @@
 """Creep is reported where it is, and nowhere else."""
 
-from conftest import MEMTRACE, PROGRAMS, VPYTHON
+from conftest import PROGRAMS
+from machine import MEMTRACE, VPYTHON
 
 MIB = 1 << 20
 

@@ -7,7 +7,7 @@ import re
 import signal
 import time
 
-from conftest import CHECKOUT, MEMTRACE, VGPU, VPYTHON
+from machine import CHECKOUT, MEMTRACE, VGPU, VPYTHON
 
 MIB = 1 << 20
 

@@ -4,7 +4,8 @@ import shutil
 import signal
 
 import pytest
-from conftest import MEMTRACE, PROGRAMS, VPYTHON
+from conftest import PROGRAMS
+from machine import MEMTRACE, VPYTHON
 
 COMMANDS = {
     "true": ["true"],

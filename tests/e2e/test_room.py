@@ -5,7 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import PROGRAMS, VPYTHON
+from conftest import PROGRAMS
+from machine import VPYTHON
 
 NAMESPACE = ["unshare", "--mount", "--map-root-user"]
 

@@ -5,7 +5,8 @@ reports. A call under way at the kill may be in one and not yet in the other: on
 """
 
 import truth
-from conftest import PROGRAMS, VPYTHON
+from conftest import PROGRAMS
+from machine import VPYTHON
 
 KILLS = 50
 THREADS = 2

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 
+import ledger
 import torch
 
 RESTS = 20
@@ -25,6 +26,7 @@ DEVICES = min(2, torch.cuda.device_count())
 
 
 def ask():
+    """What a user sees from outside: the report, and this process in it."""
     environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
     out = subprocess.run(
         [os.environ["MEMTRACE_BIN"], "report", "-p", str(os.getpid()), "--json", "--segments"],
@@ -34,7 +36,9 @@ def ask():
     )
     if out.returncode != 0:
         raise SystemExit(f"memtrace report failed: {out.stderr}")
-    return json.loads(out.stdout)
+    report = json.loads(out.stdout)
+    (process,) = [p for p in report["processes"] if p["pid"] == os.getpid()]
+    return report, process
 
 
 def log_size():
@@ -140,61 +144,22 @@ class Program:
         torch.cuda.empty_cache()
 
 
-def snapshot():
-    """Segments and live blocks by device, as PyTorch has them."""
-    devices = collections.defaultdict(lambda: (set(), {}))
-    for segment in torch.cuda.memory_snapshot():
-        segments, blocks = devices[segment["device"]]
-        segments.add((segment["address"], segment["total_size"]))
-        for block in segment["blocks"]:
-            if block["state"] == "active_allocated":
-                blocks[block["address"], block["size"]] = block.get("frames", [])
-    return devices
-
-
-def ours(report, device):
-    """Segments, blocks and allocator sums of owner torch, as memtrace has them."""
-    (process,) = [p for p in report["processes"] if p["pid"] == os.getpid()]
-    segments, blocks, sums = set(), {}, None
-    for entry in process["devices"]:
-        if entry["device"] != device:
-            continue
-        for segment in entry["segments"]:
-            if segment["owner"] != "torch":
-                continue
-            segments.add((int(segment["address"], 16), segment["size"]))
-            for block in segment["blocks"]:
-                blocks[int(block["address"], 16), block["size"]] = block["site"]
-        sums = next((a for a in entry["allocators"] if a["name"] == "torch"), None)
-    return segments, blocks, sums, process
-
-
 def python_frames(report, site):
     frames = report["sites"].get(site, {"frames": []})["frames"]
     return [(f["file"], f["line"]) for f in frames if f["kind"] == "python"]
 
 
-def compare(program, rest, counts):
+def compare(rest, counts):
     """One resting point. Returns the differences as sentences."""
     torch.cuda.synchronize()
     wrong = []
-    truth = snapshot()
-    report = ask()
+    snapshot = torch.cuda.memory_snapshot()
+    report, process = ask()
     for device in range(DEVICES):
-        segments, blocks, sums, process = ours(report, device)
-        expected_segments, expected_blocks = truth[device]
-        reserved, allocated = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
-        if sums is None:
-            if reserved:
-                wrong.append(f"device {device}: {reserved} bytes reserved, and no allocator reported")
-            continue
-        if segments != expected_segments:
-            extra, missing = sorted(segments - expected_segments)[:2], sorted(expected_segments - segments)[:2]
-            wrong.append(f"device {device}: segments differ: extra {extra}, missing {missing}")
-        if blocks.keys() != expected_blocks.keys():
-            extra = sorted(blocks.keys() - expected_blocks.keys())[:2]
-            missing = sorted(expected_blocks.keys() - blocks.keys())[:2]
-            wrong.append(f"device {device}: blocks differ: extra {extra}, missing {missing}")
+        totals = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
+        wrong += ledger.differences(process, device, snapshot, *totals)
+        blocks = ledger.ours(process, device)[1]
+        expected_blocks = ledger.theirs(snapshot)[device][1]
         for key, frames in expected_blocks.items():
             lines = [(f["filename"], f["line"]) for f in frames if f["filename"].endswith(".py")]
             found = python_frames(report, blocks.get(key))
@@ -202,31 +167,19 @@ def compare(program, rest, counts):
                 wrong.append(f"device {device}: block {key} was made at {lines[:1]}, reported {found[:1]}")
                 break
             counts["lines"] += bool(lines)
-        if (sums["reserved_bytes"], sums["allocated_bytes"]) != (reserved, allocated):
-            wrong.append(
-                f"device {device}: reserved {sums['reserved_bytes']} of {reserved}, "
-                f"allocated {sums['allocated_bytes']} of {allocated}"
-            )
-        parts = sums["stranded_bytes"] + sums["releasable_bytes"] + sums["private_bytes"]
-        if sums["reserved_bytes"] - sums["allocated_bytes"] + sums["unbacked_bytes"] != parts:
-            wrong.append(f"device {device}: the parts do not add up: {sums}")
-        counts["blocks"] = max(counts["blocks"], len(expected_blocks))
-        events = process["events"]
-        if events["dropped"] or events["live_overflow"]:
-            wrong.append(f"events were lost: {events}")
-    counts["many"] += sum(len(b) for _, b in truth.values()) >= 200
+    counts["many"] += sum(len(blocks) for _, blocks in ledger.theirs(snapshot).values()) >= 200
     if rest % EMPTIED == EMPTIED - 1:
-        wrong += compare_releasable(report, counts)
+        wrong += compare_releasable(process, counts)
     return wrong
 
 
-def compare_releasable(report, counts):
+def compare_releasable(process, counts):
     """What `empty_cache()` gives back is what memtrace called releasable."""
     wrong = []
     before = [torch.cuda.memory_reserved(d) for d in range(DEVICES)]
     torch.cuda.empty_cache()
     for device in range(DEVICES):
-        sums = ours(report, device)[2]
+        sums = ledger.ours(process, device)[2]
         gone = before[device] - torch.cuda.memory_reserved(device)
         releasable = sums["releasable_bytes"] if sums else 0
         if gone != releasable:
@@ -250,7 +203,7 @@ def main():
             if rest % EMPTIED == EMPTIED - 1:
                 # A MemPool's free segments cannot be told from others, and come back with it only.
                 program.close_pools()
-            wrong = compare(program, rest, counts)
+            wrong = compare(rest, counts)
             for sentence in wrong:
                 print(f"seed {seed}, rest {rest}: {sentence}", flush=True)
             failed |= bool(wrong)
