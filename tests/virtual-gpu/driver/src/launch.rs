@@ -121,48 +121,6 @@ fn max_active_clusters(driver: &mut Driver, out: Out<i32>, _: u64, _: u64) -> Ou
     out.set(16)
 }
 
-/// Twelve arguments describe the tensor; what they make is only ever read by kernels.
-fn encode_tiled(
-    _map: u64,
-    _data_type: i32,
-    _rank: u32,
-    _address: u64,
-    _dims: u64,
-    _strides: u64,
-    _box: u64,
-    _element_strides: u64,
-    _interleave: i32,
-    _swizzle: i32,
-    _promotion: i32,
-    _fill: i32,
-) -> Outcome {
-    Ok(())
-}
-
-fn encode_im2col(
-    _map: u64,
-    _data_type: i32,
-    _rank: u32,
-    _address: u64,
-    _dims: u64,
-    _strides: u64,
-    _lower: u64,
-    _upper: u64,
-    _channels: u32,
-    _pixels: u32,
-    _element_strides: u64,
-    _interleave: i32,
-    _swizzle: i32,
-    _promotion: i32,
-    _fill: i32,
-) -> Outcome {
-    Ok(())
-}
-
-fn replace_address(_map: u64, _address: u64) -> Outcome {
-    Ok(())
-}
-
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
     cuLaunchKernel(
@@ -217,21 +175,5 @@ pub static EXPORTS: &[Export] = exports! {
         out: Out<i32>, function: u64, config: u64,
     ) => locked max_active_clusters {
         11070: cuOccupancyMaxActiveClusters,
-    }
-    cuTensorMapEncodeTiled(
-        map: u64, data_type: i32, rank: u32, address: u64, dims: u64, strides: u64, extent: u64,
-        element_strides: u64, interleave: i32, swizzle: i32, promotion: i32, fill: i32,
-    ) => free encode_tiled {
-        12000: cuTensorMapEncodeTiled,
-    }
-    cuTensorMapEncodeIm2col(
-        map: u64, data_type: i32, rank: u32, address: u64, dims: u64, strides: u64, lower: u64,
-        upper: u64, channels: u32, pixels: u32, element_strides: u64, interleave: i32,
-        swizzle: i32, promotion: i32, fill: i32,
-    ) => free encode_im2col {
-        12000: cuTensorMapEncodeIm2col,
-    }
-    cuTensorMapReplaceAddress(map: u64, address: u64) => free replace_address {
-        12000: cuTensorMapReplaceAddress,
     }
 };

@@ -45,5 +45,6 @@ mod proc_address;
 mod ranges;
 mod store;
 mod stream;
+mod tensor_map;
 mod vmm;
 mod vmm_share;

@@ -36,6 +36,7 @@ const TABLES: &[&[Export]] = &[
     crate::pool::EXPORTS,
     crate::pool_query::EXPORTS,
     crate::stream::EXPORTS,
+    crate::tensor_map::EXPORTS,
     crate::vmm::EXPORTS,
     crate::vmm_share::EXPORTS,
 ];

@@ -26,6 +26,8 @@ fn an_address_given_out_is_that_of_an_exported_symbol() {
             ("cuStreamBeginCapture", 12000, 2, "cuStreamBeginCapture_v2_ptsz"),
             ("cuStreamGetCaptureInfo", 11080, 0, "cuStreamGetCaptureInfo_v2"),
             ("cuStreamGetCaptureInfo", 12030, 0, "cuStreamGetCaptureInfo_v3"),
+            ("cuTensorMapEncodeTiled", 12000, 0, "cuTensorMapEncodeTiled"),
+            ("cuTensorMapEncodeIm2colWide", 12080, 0, "cuTensorMapEncodeIm2colWide"),
             ("cuCtxGetDevice", 12090, 0, "cuCtxGetDevice"),
             ("cuCtxGetDevice", 13000, 0, "cuCtxGetDevice_v2"),
             ("cuGetProcAddress", 11080, 0, "cuGetProcAddress"),
@@ -150,6 +152,47 @@ fn a_capture_refuses_plain_allocations_and_is_spoilt_by_them() {
         library.get("cuMemAlloc", [MIB]).expect("a relaxed capture does not mind");
         library.must("cuStreamEndCapture", [stream, &raw mut graph as u64]);
         assert_ne!(graph, 0);
+    });
+}
+
+/// The signature of `cuTensorMapEncodeTiled` in cuda.h, whose last arguments lie on the stack.
+type EncodeTiled = extern "C" fn(
+    *mut TensorMap,
+    i32,
+    u32,
+    u64,
+    *const u64,
+    *const u64,
+    *const u32,
+    *const u32,
+    i32,
+    i32,
+    i32,
+    i32,
+) -> i32;
+
+/// `CUtensorMap`, and words behind it that nobody may touch.
+#[repr(C, align(128))]
+struct TensorMap([u64; 16], [u64; 16]);
+
+#[test]
+fn a_tensor_map_is_written_whole_and_no_further() {
+    alone("a_tensor_map_is_written_whole_and_no_further", &[], |library| {
+        const INVALID_VALUE: i32 = 1;
+        let address = library.symbol("cuTensorMapEncodeTiled");
+        // SAFETY: that is the function's signature.
+        let encode: EncodeTiled = unsafe { std::mem::transmute(address) };
+        let mut map = TensorMap([7; 16], [7; 16]);
+        let (dims, strides) = ([64u64, 64].as_ptr(), [128u64].as_ptr());
+        let (extent, steps) = ([32u32, 32].as_ptr(), [1u32, 1].as_ptr());
+        let tensor = |map| encode(map, 9, 2, 0x7f00_0000, dims, strides, extent, steps, 0, 3, 2, 0);
+        assert_eq!(tensor(&mut map), 0);
+        assert_eq!((map.0, map.1), ([0; 16], [7; 16]));
+        library.must("cuTensorMapReplaceAddress", [&raw mut map as u64, 0x7f00_0000]);
+        assert_eq!(tensor(std::ptr::null_mut()), INVALID_VALUE);
+        assert_eq!(library.call("cuTensorMapReplaceAddress", [0, 0x7f00_0000]), INVALID_VALUE);
+        library.must("cuTensorMapEncodeIm2col", [&raw mut map.1 as u64]);
+        assert_eq!(map.1, [0; 16]);
     });
 }
 
