@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     fs,
-    os::unix::process::CommandExt,
+    os::unix::{fs::FileExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -56,24 +56,66 @@ fn traced_entry() {
     let folder = PathBuf::from(std::env::var_os("MEMTRACE_DIR").unwrap());
     let rows = PathBuf::from(std::env::var_os("TEST_SESSION").unwrap()).join("processes.bin");
     let name = format!("/bin/job-{}", std::process::id());
-    write_ring(&folder.join(format!("{:016x}{:016x}.ring", std::process::id(), 7)), &name);
-    let is_seen = || {
-        let rows = fs::read(&rows).unwrap_or_default();
-        rows.windows(name.len()).any(|part| part == name.as_bytes())
+    let role = std::env::var("MEMTRACE_ROLE").map(|role| format!("MEMTRACE_ROLE={role}\n"));
+    set_title("job\0--token\0hunter2");
+    let ring = folder.join(format!("{:016x}{:016x}.ring", std::process::id(), 7));
+    write_ring(&ring, &name, &role.unwrap_or_default());
+    let wait_until_seen = |text: &str| {
+        let is_seen = |rows: Vec<u8>| rows.windows(text.len()).any(|part| part == text.as_bytes());
+        while !fs::read(&rows).is_ok_and(is_seen) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     };
     // Who is gone before he is seen leaves nobody who could tell how he ended.
-    while how != "unseen" && !is_seen() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+    if how != "unseen" {
+        wait_until_seen(&name);
+    }
+    if let Some(title) = how.strip_prefix("title=") {
+        set_title(title);
+        wait_until_seen(title);
     }
     match how.as_str() {
         "exit" | "unseen" => std::process::exit(3),
-        "kill" => drop(Command::new("sh").args(["-c", "kill -9 $PPID"]).status()),
+        "kill" | "title=sglang::detokenizer" => {
+            drop(Command::new("sh").args(["-c", "kill -9 $PPID"]).status())
+        }
         _ => {}
     }
     std::thread::park();
 }
 
-fn write_ring(path: &Path, executable: &str) {
+/// Writes `title` over the arguments of this process, and over its variables what titles leave of
+/// them, as `setproctitle` does.
+fn set_title(title: &str) {
+    let me = std::process::id();
+    for (file, at, text) in [
+        ("/proc/self/cmdline", proc_fs::image(me).unwrap(), title),
+        ("/proc/self/environ", environ_start(me), ""),
+    ] {
+        let mut bytes = vec![0; fs::read(file).unwrap().len()];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        let memory = fs::File::options().write(true).open("/proc/self/mem").unwrap();
+        memory.write_all_at(&bytes, at).unwrap();
+    }
+}
+
+/// Where the kernel put the variables of a process.
+fn environ_start(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(50 - 3).unwrap().parse().unwrap()
+}
+
+/// Not a test: a process that never uses CUDA, with a title of its own.
+#[test]
+fn titled_entry() {
+    let Ok(title) = std::env::var("TEST_TITLED") else { return };
+    // It is looked at once a second: as it started, and later.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    set_title(&title);
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+}
+
+fn write_ring(path: &Path, executable: &str, environment: &str) {
     let words: Vec<AtomicU64> = (0..SMALL.offsets().end).map(|_| AtomicU64::new(0)).collect();
     let sections = Sections::split(&words, &SMALL).unwrap();
     let me = std::process::id();
@@ -94,6 +136,7 @@ fn write_ring(path: &Path, executable: &str) {
     }
     text::EXECUTABLE.write(sections.text, executable.as_bytes());
     text::COMMAND.write(sections.text, b"job\0--token\0hunter2\0");
+    text::ENVIRONMENT.write(sections.text, environment.as_bytes());
     let (head, dropped) = (&words[header::HEAD], &words[header::COUNTERS]);
     let ring = Producer::new(sections.ring, head, dropped, header::salt(instance));
     let record = |verb, address, time| Record {
@@ -342,6 +385,34 @@ fn descendants_without_cuda_are_listed() {
     assert!(job.processes.is_empty());
     let sleeper = job.bystanders.iter().find(|b| b.command == "sleep 1.5").unwrap();
     assert_eq!((sleeper.role.as_deref(), sleeper.end), (Some("helper"), End::Exited(Some(0))));
+}
+
+#[test]
+fn a_process_is_called_by_its_last_title_also_after_its_death() {
+    let place = Place::new();
+    let titled = traced("title=sglang::detokenizer");
+    let script = format!("{titled} & MEMTRACE_ROLE=mine {titled} & wait; {}; true", traced("exit"));
+    let output = place.run(&["sh", "-c", &script]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mut told: Vec<(Option<String>, String)> =
+        place.job().processes.into_iter().map(|p| (p.role, p.command)).collect();
+    told.sort();
+    let told: Vec<_> = told.iter().map(|(role, command)| (role.as_deref(), &**command)).collect();
+    let title = "sglang::detokenizer";
+    let (ours, theirs) = ((Some("mine"), title), (Some("detokenizer"), title));
+    assert_eq!(told, [(None, "job --token ***"), theirs, ours]);
+}
+
+#[test]
+fn a_title_that_overwrote_the_variables_does_not_take_the_role_away() {
+    let place = Place::new();
+    let me = std::env::current_exe().unwrap();
+    let run = format!("{} --exact titled_entry >/dev/null 2>&1", me.display());
+    let script = format!("MEMTRACE_ROLE=mine TEST_TITLED=sglang::detokenizer {run}; true");
+    place.run(&["sh", "-c", &script]);
+    let bystanders = place.job().bystanders;
+    let titled = bystanders.iter().find(|b| b.command == "sglang::detokenizer");
+    assert_eq!(titled.and_then(|b| b.role.as_deref()), Some("mine"), "{bystanders:?}");
 }
 
 #[test]

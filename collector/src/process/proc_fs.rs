@@ -23,16 +23,24 @@ pub struct Stat {
 /// `/proc/PID/stat`.
 #[must_use]
 pub fn stat(pid: u32) -> Option<Stat> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold spaces and parentheses: what counts begins after the last one.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3).copied();
+    let fields = fields(pid)?;
+    let field = |number: usize| fields.get(number - FIRST_FIELD).map(String::as_str);
     Some(Stat {
         state: field(3)?.chars().next()?,
         parent: field(4)?.parse().ok()?,
         start_ticks: field(22)?.parse().ok()?,
         status: field(52).and_then(|status| status.parse().ok()).unwrap_or(0),
     })
+}
+
+/// Number of the first of [`fields`], as proc(5) counts them.
+const FIRST_FIELD: usize = 3;
+
+/// The fields of `/proc/PID/stat` that follow the name.
+fn fields(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold spaces and parentheses: what counts begins after the last one.
+    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
 }
 
 /// Whether the process with that pid and start time lives; a zombie does not.
@@ -75,6 +83,14 @@ fn innermost_pid(pid: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     line.split_whitespace().last()?.parse().ok()
+}
+
+/// A number that another program in the same process does not share: where the kernel put its
+/// arguments. A title overwrites them in their place, and `exec` puts new ones elsewhere. `None`
+/// where the process is not ours to know that.
+#[must_use]
+pub fn image(pid: u32) -> Option<u64> {
+    fields(pid)?.get(48 - FIRST_FIELD)?.parse().ok().filter(|address| *address != 0)
 }
 
 /// The arguments of a process, or the title it gave itself; empty for a zombie.
@@ -152,6 +168,29 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(!is_alive(child.id(), stat(child.id()).unwrap().start_ticks));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn another_program_in_the_same_process_is_another_image() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "read x; exec sleep 100"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        while command(pid).first().map(String::as_str) != Some("sh") {
+            std::thread::yield_now();
+        }
+        let before = (image(pid).unwrap(), stat(pid).unwrap().start_ticks);
+        assert_eq!(image(pid), Some(before.0));
+        drop(child.stdin.take());
+        while command(pid).first().map(String::as_str) != Some("sleep") {
+            std::thread::yield_now();
+        }
+        assert_ne!(image(pid), Some(before.0));
+        assert_eq!(stat(pid).unwrap().start_ticks, before.1);
+        child.kill().unwrap();
         child.wait().unwrap();
     }
 

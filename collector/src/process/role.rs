@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 /// Prefixes of process titles: what follows names the role.
 const TITLES: [&str; 3] = ["sglang::", "VLLM::", "ray::"];
 
+/// The title of a worker of Ray's that has nothing to do.
+const IDLE: &str = "ray::IDLE";
+
 /// Words that follow each other somewhere in the arguments, and the role they mean. The first
 /// match counts.
 const ARGUMENTS: [(&[&str], &str); 12] = [
@@ -29,6 +32,13 @@ const INSIDE: [(&str, &str); 2] = [
     ("torch/_inductor/compile_worker", "compile worker"),
 ];
 
+/// Whether a title says anything: there is none at a process's end, and a worker of Ray's that rests
+/// takes off the one it worked under.
+#[must_use]
+pub fn is_telling(command: &[String]) -> bool {
+    command.first().is_some_and(|first| !first.is_empty() && first != IDLE)
+}
+
 /// The role of a process; `None` where nothing says. `MEMTRACE_ROLE` wins over everything.
 #[must_use]
 pub fn role(command: &[String], environment: &BTreeMap<String, String>) -> Option<String> {
@@ -50,7 +60,7 @@ fn title(command: &[String]) -> Option<String> {
     let name = TITLES.iter().find_map(|prefix| first.strip_prefix(prefix))?;
     // Ray adds the method that runs now: `ray::WorkerDict.generate()`.
     let name = name.split(['.', '(', ':']).next().unwrap_or(name);
-    (!name.is_empty() && name != "IDLE").then(|| name.to_owned())
+    (!name.is_empty() && first != IDLE).then(|| name.to_owned())
 }
 
 fn arguments(command: &[String]) -> Option<String> {
@@ -94,6 +104,15 @@ mod tests {
             assert_eq!(of(&[title], &[]).as_deref(), Some(role), "{title}");
         }
         assert_eq!(of(&["ray::IDLE"], &[]), None);
+    }
+
+    #[test]
+    fn a_title_that_was_taken_off_tells_nothing() {
+        let telling = |title: &[&str]| {
+            is_telling(&title.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+        };
+        assert!(telling(&["sglang::detokenizer"]) && telling(&["python", "train.py"]));
+        assert!(!telling(&[]) && !telling(&[""]) && !telling(&["ray::IDLE"]));
     }
 
     #[test]

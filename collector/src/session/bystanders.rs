@@ -16,8 +16,17 @@ const REST: u32 = 50;
 /// not seen.
 #[derive(Debug, Default)]
 pub struct Bystanders {
-    seen: BTreeMap<(u32, u64), (Bystander, Watch)>,
+    seen: BTreeMap<(u32, u64), Seen>,
     next: Option<Instant>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Seen {
+    bystander: Bystander,
+    watch: Watch,
+    /// The variables it was started with. A title may overwrite them, so the last there were count.
+    environment: BTreeMap<String, String>,
 }
 
 impl Bystanders {
@@ -37,19 +46,25 @@ impl Bystanders {
             let Some(stat) = proc_fs::stat(pid) else { continue };
             let command = proc_fs::command(pid);
             let key = (pid, stat.start_ticks);
-            if command.is_empty() || (self.seen.len() >= MOST && !self.seen.contains_key(&key)) {
+            if !role::is_telling(&command)
+                || (self.seen.len() >= MOST && !self.seen.contains_key(&key))
+            {
                 continue;
             }
-            let (bystander, _) = self.seen.entry(key).or_insert_with(|| first_seen(key));
-            bystander.role = role::role(&command, &proc_fs::environment(pid));
-            bystander.command = redact::command_line(&command);
+            let seen = self.seen.entry(key).or_insert_with(|| first_seen(key));
+            let environment = proc_fs::environment(pid);
+            if !environment.is_empty() {
+                seen.environment = environment;
+            }
+            seen.bystander.role = role::role(&command, &seen.environment);
+            seen.bystander.command = redact::command_line(&command);
         }
     }
 
     /// Takes note of how the one with that pid and start time ended.
     pub fn tell(&mut self, key: (u32, u64), end: End) {
-        if let Some((_, watch)) = self.seen.get_mut(&key) {
-            watch.tell(end);
+        if let Some(seen) = self.seen.get_mut(&key) {
+            seen.watch.tell(end);
         }
     }
 
@@ -63,11 +78,11 @@ impl Bystanders {
     #[must_use]
     pub fn finish(self, traced: &[(u32, u64)]) -> Vec<Bystander> {
         let others = self.seen.into_iter().filter(|(key, _)| !traced.contains(key));
-        others.map(|(_, (b, watch))| Bystander { end: watch.end(0), ..b }).collect()
+        others.map(|(_, seen)| Bystander { end: seen.watch.end(0), ..seen.bystander }).collect()
     }
 }
 
-fn first_seen((pid, start_ticks): (u32, u64)) -> (Bystander, Watch) {
+fn first_seen((pid, start_ticks): (u32, u64)) -> Seen {
     let started_realtime = proc_fs::started_realtime(start_ticks);
     let identity = Identity {
         instance: Instance([0, 0]),
@@ -83,5 +98,5 @@ fn first_seen((pid, start_ticks): (u32, u64)) -> (Bystander, Watch) {
     };
     let (command, role, end) = (String::new(), None, End::Running);
     let bystander = Bystander { pid, start_ticks, started_realtime, command, role, end };
-    (bystander, Watch::new(&identity))
+    Seen { bystander, watch: Watch::new(&identity), environment: BTreeMap::new() }
 }

@@ -32,6 +32,10 @@ const FIGURES: Duration = Duration::from_secs(10);
 pub struct Traced {
     ring: RingFile,
     identity: Identity,
+    /// The last title it had; its ring may know only an older one, and no dead process has any.
+    title: Vec<String>,
+    /// Names the program in its address space, while that is known.
+    image: Option<u64>,
     watch: Watch,
     drain: Drain,
     tables: TableReader,
@@ -57,8 +61,11 @@ impl Traced {
         let ring = RingFile::open(path)?;
         let identity = ring.identity()?;
         let mut tables = TableReader::new(&ring);
+        let watch = Watch::new(&identity);
         Ok(Self {
-            watch: Watch::new(&identity),
+            title: Vec::new(),
+            image: watch.pid().and_then(proc_fs::image),
+            watch,
             drain: Drain::new(),
             apis: tables.apis(&ring)?,
             pairs: Pairs::default(),
@@ -171,9 +178,10 @@ impl Traced {
         self.health = self.ring.health()?;
         self.gauges = self.ring.gauges()?;
         self.identity = self.ring.identity()?;
-        if let Some(title) = self.watch.pid().filter(|_| !self.finished).map(proc_fs::command) {
-            self.identity.retitle(title);
+        if let Some(title) = self.title_now().filter(|title| role::is_telling(title)) {
+            self.title = title;
         }
+        self.identity.retitle(self.title.clone());
         let row = self.row();
         let told = self.written.as_ref().is_some_and(|(at, before)| {
             let same = ProcessRow { time: before.time, ..row.clone() } == *before;
@@ -184,6 +192,14 @@ impl Traced {
             self.written = Some((Instant::now(), row));
         }
         Ok(())
+    }
+
+    /// What it calls itself now; nothing once its place was taken by another program, which has the
+    /// same pid and start time.
+    fn title_now(&self) -> Option<Vec<String>> {
+        let pid = self.watch.pid().filter(|_| !self.finished)?;
+        let title = proc_fs::command(pid);
+        (proc_fs::image(pid) == self.image).then_some(title)
     }
 
     fn row(&self) -> ProcessRow {
