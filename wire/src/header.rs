@@ -166,7 +166,8 @@ pub enum Counter {
     UnlistedBytes = 2,
     /// Stacks cut because the trie was full.
     TrieFull = 3,
-    /// Stacks cut at the greatest depth: native ones each time, Python ones when first seen.
+    /// Stacks cut at the greatest depth, so that their outer callers are missing: Python ones when
+    /// first seen; native ones each time, but only where no Python stack tells those callers.
     StackTruncated = 4,
     /// Code objects that found no room.
     CodesFull = 5,

@@ -8,7 +8,7 @@ use crate::ledger::Health;
 /// Each kind of loss that leaves something out, and what it means.
 const LOSSES: [(Counter, &str); 8] = [
     (Counter::TrieFull, "stacks are missing: the table of stacks was full"),
-    (Counter::StackTruncated, "stacks were cut at the greatest depth"),
+    (Counter::StackTruncated, "outer callers are missing of stacks deeper than what is recorded"),
     (Counter::CodesFull, "Python frames have no name: the table of code objects was full"),
     (Counter::ArenaFull, "names were left out: the room for text was full"),
     (Counter::ModulesFull, "libraries are unknown: the table of modules was full"),

@@ -19,11 +19,11 @@ pub extern "C" fn probe_start() -> i32 {
     i32::from(LEDGER.get_or_init(|| start::start(b"probe\n", inside)).is_none())
 }
 
-fn block(op: Op, address: u64) {
+fn send(op: Op, class: Class, address: u64) {
     let Some(Some(ledger)) = LEDGER.get() else { return };
     let mut event = Event {
         op,
-        class: Class::Block,
+        class,
         api: 0,
         device: 0,
         result: 0,
@@ -38,6 +38,16 @@ fn block(op: Op, address: u64) {
     };
     // SAFETY: the block is the calling thread's.
     unsafe { ledger.record(&mut event) };
+}
+
+fn block(op: Op, address: u64) {
+    send(op, Class::Block, address);
+}
+
+/// Records memory of the driver's, which is an event with a native stack, too.
+#[unsafe(no_mangle)]
+pub extern "C" fn probe_take_linear(address: u64) {
+    send(Op::Took, Class::Linear, address);
 }
 
 /// Records a block.

@@ -227,3 +227,27 @@ fn a_forked_child_writes_nothing_but_that_it_was_there() {
     unsafe { libc::waitpid(child, &raw mut status, 0) };
     assert_eq!(status, 0);
 }
+
+/// Frames that the optimiser cannot make one of.
+#[inline(never)]
+fn at_depth(depth: u32, then: &mut dyn FnMut()) {
+    if depth == 0 {
+        then();
+    } else {
+        at_depth(std::hint::black_box(depth - 1), then);
+        std::hint::black_box(depth);
+    }
+}
+
+#[test]
+fn a_stack_too_deep_keeps_its_innermost_frames_and_is_counted() {
+    let mut subject = Subject::new(SMALL);
+    at_depth(10, &mut || subject.take(Class::Linear, 1 << 21, 1 << 21));
+    at_depth(200, &mut || subject.take(Class::Linear, 2 << 21, 1 << 21));
+    let file = subject.file();
+    let stacks: Vec<Vec<u64>> = file.records().iter().map(|r| file.native(r.native)).collect();
+    assert!(stacks[0].len() < 100, "{}", stacks[0].len());
+    assert_eq!(stacks[1].len(), 128);
+    assert_eq!(stacks[0][0], stacks[1][0]);
+    assert_eq!(file.counter(Counter::StackTruncated), 1);
+}

@@ -125,6 +125,32 @@ fn check(minor: u32) {
     assert!((1..=deep).contains(&file.counter(Counter::StackTruncated)));
 }
 
+/// What Python calls, calls Python again, and so on: many native frames, fewer of Python's.
+const DEEP: &str = "
+import ctypes, sys
+library = ctypes.PyDLL(sys.argv[1])
+assert library.probe_start() == 0
+def recurse(depth):
+    return list(map(recurse, [depth - 1])) if depth else library.probe_take_linear(ctypes.c_uint64(1 << 40))
+recurse(100)
+";
+
+#[test]
+fn a_native_stack_that_is_cut_is_no_loss_where_the_python_stack_is_whole() {
+    let Some(python) = (10..=13).rev().find_map(interpreter) else {
+        eprintln!("skipped: no Python that can be read on this machine");
+        return;
+    };
+    let folder = env::temp_dir().join(format!("memtrace-python-{}-deep", std::process::id()));
+    let file = record(&folder, Command::new(python).args(["-c", DEEP]).arg(probe()));
+    fs::remove_dir_all(folder).unwrap();
+    let records = file.records();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!(file.native(record.native).len(), 128, "not deep enough to be cut");
+    assert_eq!(file.python(record.python).len(), 102);
+    assert_eq!(file.counter(Counter::StackTruncated), 0);
+}
+
 #[test]
 fn frames_of_python_3_10_are_those_of_the_interpreter() {
     check(10);

@@ -212,11 +212,8 @@ impl<'a> Ledger<'a> {
     /// The stacks of the calling thread, as far as the control page wants them.
     fn ids(&self, now: Now, with_native: bool) -> Ids {
         let native = with_native && now.level == Level::Full;
-        let python = now.level <= Level::Python;
-        Ids {
-            native: if native { self.stacks.native() } else { NO_STACK },
-            python: if python { self.stacks.python() } else { NO_STACK },
-        }
+        let (native, python) = self.stacks.take(native, now.level <= Level::Python);
+        Ids { native, python }
     }
 
     /// Counts a driver event. Programs change their title some time after they started, so it is

@@ -80,14 +80,23 @@ impl<'a> Stacks<'a> {
         Some(stacks)
     }
 
-    /// The native stack of the calling thread.
-    pub fn native(&self) -> u32 {
+    /// The stacks of the calling thread that are wanted, native and Python; [`NO_STACK`] for the
+    /// others.
+    pub fn take(&self, native: bool, python: bool) -> (u32, u32) {
+        let (native, whole) = if native { self.native() } else { (NO_STACK, true) };
+        let python = if python { self.python() } else { NO_STACK };
+        // A native stack keeps its innermost frames, and what called those the Python stack tells.
+        if !whole && python == NO_STACK {
+            self.counters.count(Counter::StackTruncated);
+        }
+        (native, python)
+    }
+
+    /// The native stack of the calling thread, and whether all of it is there.
+    fn native(&self) -> (u32, bool) {
         let mut frames = [0; native::DEPTH];
         self.switchers.look();
         let (depth, whole) = native::walk(&mut frames, &self.inside, &self.switchers);
-        if !whole {
-            self.counters.count(Counter::StackTruncated);
-        }
         let frames = frames.get(..depth).unwrap_or_default();
         let mut unknown = None;
         let mut id = NO_STACK;
@@ -95,7 +104,7 @@ impl<'a> Stacks<'a> {
             let node = Node { parent: id, kind: FrameKind::Native, frame: *frame };
             let Some((next, new)) = self.trie.intern(&node) else {
                 self.counters.count(Counter::TrieFull);
-                return STACK_LOST;
+                return (STACK_LOST, whole);
             };
             if new && !self.executables.covers(*frame) {
                 unknown = Some(*frame);
@@ -108,11 +117,11 @@ impl<'a> Stacks<'a> {
             // A library that came later may have brought the interpreter.
             self.python.look();
         }
-        id
+        (id, whole)
     }
 
     /// The Python stack of the calling thread; [`NO_STACK`] where there is none.
-    pub fn python(&self) -> u32 {
+    fn python(&self) -> u32 {
         let Some(walker) = self.python.walker() else { return NO_STACK };
         let Some(hash) = walker.fingerprint() else { return self.python_lost() };
         if hash == python::NO_FRAMES {
