@@ -8,6 +8,8 @@ import importlib.abc
 import importlib.machinery
 import sys
 
+import probe
+
 # The CuTe DSL's runtime, which flashinfer loads, has a CUDA runtime of its own that no virtual GPU
 # can serve. Without flashinfer SGLang takes its own kernels.
 sys.modules["flashinfer"] = None
@@ -42,10 +44,14 @@ def draw(seed, ends):
     return ends if drawn % 64 == 0 else drawn // 64 % PRINTABLE
 
 
-def unique_on_the_host(torch):
+def prepare_torch(torch):
+    probe.start()
+    torch.unique_consecutive = unique_on_the_host(torch.unique_consecutive)
+
+
+def unique_on_the_host(unique_consecutive):
     """How many values differ is data that no kernel wrote, and the vision tower of Qwen2.5-VL takes
     a shape from it. What it asks about was copied from the host: there it can be answered."""
-    unique_consecutive = torch.unique_consecutive
 
     def on_the_host(tensor, *args, **kwargs):
         if not tensor.is_cuda:
@@ -55,12 +61,12 @@ def unique_on_the_host(torch):
             return tuple(part.to(tensor.device) for part in found)
         return found.to(tensor.device)
 
-    torch.unique_consecutive = on_the_host
+    return on_the_host
 
 
 AFTER_IMPORT = {
     "sglang.srt.model_executor.model_runner": draw_sampled_ids,
-    "torch": unique_on_the_host,
+    "torch": prepare_torch,
 }
 
 

@@ -1,0 +1,181 @@
+"""One SGLang server on a virtual GPU: started, asked, stopped, and nothing of it left behind."""
+
+import json
+import os
+import pathlib
+import pickle
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+READY_SECONDS = 300
+# What the command line of a role's process says.
+TITLES = {
+    "launcher": " -m sglang.launch_server ",
+    "scheduler": "sglang::scheduler",
+    "detokenizer": "sglang::detokenizer",
+}
+# How the names of its shared memory begin.
+SHARED = ("sglang_", "sgl_", "sem.mp-")
+
+
+class Server:
+    """A server of `model`. `before` stands before its command (`memtrace run …`); environment as given."""
+
+    def __init__(self, machine, model, *options, before=(), **environment):
+        self.machine = machine
+        self.port = free_port()
+        self.probes = machine.scratch / "probes"
+        self.probes.mkdir(exist_ok=True)
+        self.log = machine.scratch / "server.log"
+        # What has to go in the end: processes, by a handle that no other process can come by, and
+        # shared memory by name.
+        self.processes, self.shared = {}, set()
+        command = [*before, HERE / "serve", model, "--host", "127.0.0.1", "--port", self.port, *options]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                [str(word) for word in command],
+                env=machine.environment | {"PROBES": str(self.probes)} | environment,
+                cwd=machine.scratch,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_ready(self):
+        """Returns the seconds it took since the call, or raises with the end of the server's log."""
+        began = time.monotonic()
+        while time.monotonic() - began < READY_SECONDS:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.tail()}")
+            self.look()
+            try:
+                self.request("/health", timeout=5)
+                return time.monotonic() - began
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError(f"the server is not ready after {READY_SECONDS} s:\n{self.tail()}")
+
+    def tail(self):
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def request(self, path, body=None, timeout=120):
+        """The answer's text to a GET, or to a POST of `body` as JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.port}{path}"
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.read().decode()
+
+    def chat(self, body):
+        """What a request was answered: text, reason to end, counts of tokens."""
+        answer = json.loads(self.request("/v1/chat/completions", body))
+        (choice,) = answer["choices"]
+        counts = answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]
+        return choice["message"]["content"], choice["finish_reason"], *counts
+
+    def look(self):
+        """Remembers the processes of this server and the shared memory they map."""
+        for pid in descendants(self.process.pid):
+            try:
+                self.processes[pid] = self.processes.get(pid) or os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            self.shared |= shared_memory(pid)
+
+    def pids_of(self, role):
+        """Pids of the launcher, the schedulers or the detokenizer, in the order of their titles."""
+        self.look()
+        found = []
+        for pid in descendants(self.process.pid):
+            title = read(f"/proc/{pid}/cmdline").replace(b"\0", b" ").decode().strip()
+            if TITLES[role] in title:
+                found.append((title, pid))
+        return [pid for _, pid in sorted(found)]
+
+    def probe(self, pid):
+        """What PyTorch of a process says: `devices` (memory_stats of each) and `snapshot`."""
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(60)
+            asked.connect(str(self.probes / str(pid)))
+            with asked.makefile("rb") as answer:
+                return pickle.loads(answer.read())
+
+    def stop(self):
+        """Ends the server as a user does, and waits for it. Its exit status."""
+        self.look()
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=120)
+        self.close()
+        return status
+
+    def kill(self):
+        """SIGKILL to every process of the server, and to nobody who watches over it."""
+        self.look()
+        for pid in self.server_pids():
+            self.end(pid)
+
+    def close(self):
+        """Nothing that was the server's stays: no process, no shared memory."""
+        if self.process.poll() is None:
+            self.look()
+        for pid in self.processes:
+            self.end(pid)
+        self.process.wait(timeout=60)
+        for path in self.shared:
+            path.unlink(missing_ok=True)
+
+    def end(self, pid):
+        try:
+            signal.pidfd_send_signal(self.processes[pid], signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+def free_port():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+def descendants(root):
+    """The process `root` and all that it or its children started and that live."""
+    children = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        stat = read(folder / "stat")
+        if stat:
+            children.setdefault(int(stat.rpartition(b")")[2].split()[1]), []).append(int(folder.name))
+    found, ahead = set(), [root]
+    while ahead:
+        pid = ahead.pop()
+        found.add(pid)
+        ahead += children.get(pid, [])
+    return found
+
+
+def shared_memory(pid):
+    """Files in /dev/shm that a process maps, but for the virtual GPU's and memtrace's. By number: a
+    semaphore is mapped under the name it had while it was made."""
+    lines = (line.split(None, 5) for line in read(f"/proc/{pid}/maps").decode().splitlines())
+    mapped = {int(line[4]) for line in lines if len(line) > 5 and line[5].startswith("/dev/shm/")}
+    named = [path for prefix in SHARED for path in pathlib.Path("/dev/shm").glob(f"{prefix}*")]
+    return {path for path in named if inode(path) in mapped}
+
+
+def inode(path):
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def read(path):
+    """A file of /proc; empty where the process is gone."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError:
+        return b""
+
