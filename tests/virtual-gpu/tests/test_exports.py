@@ -1,4 +1,4 @@
-"""What the wheels import from CUDA is there, under its version, and written by hand: a stub would answer "not supported"."""
+"""What the wheels import from CUDA and NCCL is there, and under its version where it has one."""
 
 import os
 import subprocess
@@ -21,13 +21,8 @@ def symbols(library, *options):
         yield kind, name.replace("@@", "@")
 
 
-def imported(soname):
-    return {
-        name
-        for library in LIBRARIES
-        for _, name in symbols(library, "--undefined-only")
-        if name.endswith("@" + soname)
-    }
+def imported(belongs):
+    return {name for library in LIBRARIES for _, name in symbols(library, "--undefined-only") if belongs(name)}
 
 
 def loaded(soname):
@@ -37,11 +32,29 @@ def loaded(soname):
     return paths.pop()
 
 
-@pytest.mark.parametrize("soname, kinds", [("libcudart.so.13", "T"), ("libcublas.so.13", "TW"), ("libcublasLt.so.13", "TW")])
-def test_every_import_is_answered(soname, kinds):
+def of(soname):
+    return lambda name: name.endswith("@" + soname)
+
+
+def of_nccl(name):
+    """NCCL's names have no version."""
+    return name.startswith("nccl")
+
+
+# Stubs are weak. cudart's answer "not supported", so none of them may be imported.
+@pytest.mark.parametrize(
+    "soname, belongs, kinds",
+    [
+        ("libcudart.so.13", of("libcudart.so.13"), "T"),
+        ("libcublas.so.13", of("libcublas.so.13"), "TW"),
+        ("libcublasLt.so.13", of("libcublasLt.so.13"), "TW"),
+        ("libnccl.so.2", of_nccl, "TW"),
+    ],
+)
+def test_every_import_is_answered(soname, belongs, kinds):
     path = loaded(soname)
     assert os.path.realpath(path) == os.path.realpath(Path(os.environ["LD_LIBRARY_PATH"].split(":")[0]) / soname)
-    wanted = imported(soname)
+    wanted = imported(belongs)
     answered = {name for kind, name in symbols(path, "--defined-only") if kind in kinds}
     assert wanted, "nothing is imported under this version: is this the library torch was built for?"
     assert not wanted - answered
