@@ -185,6 +185,7 @@ exports! {
     nvmlDeviceGetPersistenceMode(card: Handle, out: Out<'_, u32>) => reading(card, out, 1);
     nvmlDeviceGetPerformanceState(card: Handle, out: Out<'_, u32>) => reading(card, out, 0);
     nvmlDeviceGetNumGpuCores(card: Handle, out: Out<'_, u32>) => reading(card, out, 16896);
+    nvmlDeviceGetMemoryBusWidth(card: Handle, out: Out<'_, u32>) => reading(card, out, 5120);
     nvmlDeviceGetPowerUsage(card: Handle, out: Out<'_, u32>) => reading(card, out, 100_000);
     nvmlDeviceGetPowerManagementLimit(
         card: Handle, out: Out<'_, u32>,

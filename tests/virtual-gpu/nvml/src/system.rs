@@ -10,6 +10,41 @@ use crate::state;
 const DRIVER: &str = "580.00.00";
 const LIBRARY: &str = "13.580.00.00";
 
+/// `nvmlConfComputeSystemState_t`: all 0 where confidential computing is off.
+#[repr(C)]
+pub struct Confidential {
+    environment: u32,
+    feature: u32,
+    tools: u32,
+}
+
+/// `nvmlSystemConfComputeSettings_t`.
+#[repr(C)]
+pub struct ConfidentialSettings {
+    version: u32,
+    state: Confidential,
+    cards: u32,
+}
+
+const SETTINGS_VERSION_1: u32 = 1 << 24 | size_of::<ConfidentialSettings>() as u32;
+
+const OFF: Confidential = Confidential { environment: 0, feature: 0, tools: 0 };
+
+fn confidential(out: Out<'_, Confidential>) -> Outcome {
+    state::machine()?;
+    put(out, OFF)
+}
+
+fn confidential_settings(out: Out<'_, ConfidentialSettings>) -> Outcome {
+    state::machine()?;
+    let out = out.ok_or(Code::INVALID_ARGUMENT)?;
+    if out.version != SETTINGS_VERSION_1 {
+        return Err(Code::ARGUMENT_VERSION_MISMATCH);
+    }
+    *out = ConfidentialSettings { version: SETTINGS_VERSION_1, state: OFF, cards: 0 };
+    Ok(())
+}
+
 fn process_name(pid: u32, buffer: *mut c_char, length: u32) -> Outcome {
     state::machine()?;
     let name = std::fs::read(format!("/proc/{pid}/cmdline")).map_err(|_| Code::NOT_FOUND)?;
@@ -56,6 +91,10 @@ exports! {
     nvmlSystemGetCudaDriverVersion_v2(
         out: Out<'_, i32>,
     ) => put(out, Config::from_env().driver_version as i32);
+    nvmlSystemGetConfComputeState(out: Out<'_, Confidential>) => confidential(out);
+    nvmlSystemGetConfComputeSettings(
+        out: Out<'_, ConfidentialSettings>,
+    ) => confidential_settings(out);
     nvmlSystemGetProcessName(
         pid: u32, buffer: *mut c_char, length: u32,
     ) => process_name(pid, buffer, length);

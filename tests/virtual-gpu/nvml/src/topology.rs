@@ -40,11 +40,14 @@ fn fabric_v(card: Handle, out: Out<'_, FabricV>) -> Outcome {
     Ok(())
 }
 
-/// 0 is "OK", for every capability that is asked for.
-fn p2p_status(card: Handle, peer: Handle, out: Out<'_, u32>) -> Outcome {
+/// Cards reach each other in every way but over a link of their own.
+fn p2p_status(card: Handle, peer: Handle, capability: u32, out: Out<'_, u32>) -> Outcome {
+    const NVLINK: u32 = 2;
+    const OK: u32 = 0;
+    const NOT_SUPPORTED: u32 = 5;
     state::index(card)?;
     state::index(peer)?;
-    put(out, 0)
+    put(out, if capability == NVLINK { NOT_SUPPORTED } else { OK })
 }
 
 /// 0 the same board, 30 the same host bridge.
@@ -58,8 +61,8 @@ fn no_links(card: Handle) -> Outcome {
     Err(Code::NOT_SUPPORTED)
 }
 
-/// Every processor is as near as any other.
-fn cpu_affinity(card: Handle, words: u32, out: *mut u64) -> Outcome {
+/// Every processor is as near as any other, and so is every node of the host's memory.
+fn affinity(card: Handle, words: u32, out: *mut u64) -> Outcome {
     state::index(card)?;
     if out.is_null() {
         return Err(Code::INVALID_ARGUMENT);
@@ -75,8 +78,8 @@ exports! {
     nvmlDeviceGetGpuFabricInfo(card: Handle, out: Out<'_, Fabric>) => fabric(card, out);
     nvmlDeviceGetGpuFabricInfoV(card: Handle, out: Out<'_, FabricV>) => fabric_v(card, out);
     nvmlDeviceGetP2PStatus(
-        card: Handle, peer: Handle, _capability: u32, out: Out<'_, u32>,
-    ) => p2p_status(card, peer, out);
+        card: Handle, peer: Handle, capability: u32, out: Out<'_, u32>,
+    ) => p2p_status(card, peer, capability, out);
     nvmlDeviceGetTopologyCommonAncestor(
         card: Handle, peer: Handle, out: Out<'_, u32>,
     ) => common_ancestor(card, peer, out);
@@ -90,5 +93,8 @@ exports! {
     nvmlDeviceGetNvLinkRemotePciInfo_v2(card: Handle, _link: u32, _out: *mut u8) => no_links(card);
     nvmlDeviceGetCpuAffinity(
         card: Handle, words: u32, out: *mut u64,
-    ) => cpu_affinity(card, words, out);
+    ) => affinity(card, words, out);
+    nvmlDeviceGetMemoryAffinity(
+        card: Handle, words: u32, out: *mut u64, _scope: u32,
+    ) => affinity(card, words, out);
 }
