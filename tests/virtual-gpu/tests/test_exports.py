@@ -25,10 +25,10 @@ def imported(belongs):
     return {name for library in LIBRARIES for _, name in symbols(library, "--undefined-only") if belongs(name)}
 
 
-def loaded(soname):
-    """The library of this name that this process runs on."""
-    paths = {line.split()[-1] for line in open("/proc/self/maps") if line.rstrip().endswith("/" + soname)}
-    assert len(paths) == 1, f"{soname}: {paths}"
+def loaded(start):
+    """The library whose name starts so that this process runs on."""
+    paths = {line.split()[-1] for line in open("/proc/self/maps") if f"/{start}" in line}
+    assert len(paths) == 1, f"{start}: {paths}"
     return paths.pop()
 
 
@@ -58,3 +58,10 @@ def test_every_import_is_answered(soname, belongs, kinds):
     answered = {name for kind, name in symbols(path, "--defined-only") if kind in kinds}
     assert wanted, "nothing is imported under this version: is this the library torch was built for?"
     assert not wanted - answered
+
+
+def test_torchvision_brings_no_other_runtime():
+    import torchvision.io
+
+    assert torchvision.io.decode_jpeg, "its library that NVIDIA's runtime is bundled with is loaded"
+    assert loaded("libcudart.") == loaded("libcudart.so.13")
