@@ -3,6 +3,8 @@
 #   make demo    a vision-language job on a virtual GPU, and the report about it
 #   make test    everything CI checks
 #   make bench   what tracing costs
+# and with the SGLang server, whose Python packages take 10 GB in the user's cache folder:
+#   make demo-sglang, make test-sglang, make bench-sglang
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +14,8 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 release := $(target)/release
 
-.PHONY: build demo test bench lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu
+.PHONY: build demo test bench lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
+    sglang-environment demo-sglang test-sglang bench-sglang
 
 build:
 	cargo build --quiet --release --package memtrace-cli
@@ -56,3 +59,18 @@ bench: build environment
 # Skipped, with the reason, where there is no GPU.
 real-gpu: build
 	MEMTRACE=$(abspath $(release))/memtrace tests/gpu/run
+
+# First, because it says how much it takes, and whether there is room for it.
+sglang-environment:
+	tests/sglang/setup
+
+sglang_python = MEMTRACE=$(abspath $(release))/memtrace target/vgpu/sglang/venv/bin/python
+
+demo-sglang: sglang-environment build virtual-gpu
+	$(sglang_python) tests/sglang/demo.py
+
+test-sglang: sglang-environment build virtual-gpu
+	$(sglang_python) -m pytest -q -rs -p no:cacheprovider tests/sglang
+
+bench-sglang: sglang-environment build virtual-gpu
+	$(sglang_python) tests/sglang/bench.py

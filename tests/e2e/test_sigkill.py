@@ -4,7 +4,7 @@ Truth is what two others wrote down: the virtual GPU its calls, a preload librar
 reports. A call under way at the kill may be in one and not yet in the other: one a thread.
 """
 
-import truth
+import call_logs
 from conftest import PROGRAMS
 from machine import VPYTHON
 
@@ -26,7 +26,7 @@ def held(process):
 def test_the_report_about_the_dead_is_what_others_wrote_down(machine):
     logs = machine.scratch / "logs"
     logs.mkdir()
-    preload = f"{truth.build_c10_log(machine.scratch)}:{machine.preload()['LD_PRELOAD']}"
+    preload = f"{call_logs.build_c10_log(machine.scratch)}:{machine.preload()['LD_PRELOAD']}"
     job = machine.start(
         VPYTHON, PROGRAMS / "hot_loop.py", str(KILLS), LD_PRELOAD=preload, VGPU_LOG=str(logs), C10_LOG=str(logs)
     )
@@ -36,8 +36,8 @@ def test_the_report_about_the_dead_is_what_others_wrote_down(machine):
         report = machine.report("-p", pid, "--segments")
         (process,) = report["processes"]
         segments, blocks = held(process)
-        true_segments = truth.linear(logs / f"calls.{pid}.log")
-        true_blocks, reports = truth.blocks(logs / f"blocks.{pid}")
+        true_segments = call_logs.linear(logs / f"calls.{pid}.log")
+        true_blocks, reports = call_logs.blocks(logs / f"blocks.{pid}")
         assert len(segments ^ true_segments) <= THREADS, (pid, segments ^ true_segments)
         assert len(blocks ^ true_blocks) <= THREADS, (pid, blocks ^ true_blocks)
         assert true_blocks and process["state"] in ("killed", "ended")

@@ -31,9 +31,6 @@ class Server:
         self.probes = machine.scratch / "probes"
         self.probes.mkdir(exist_ok=True)
         self.log = machine.scratch / "server.log"
-        # What has to go in the end: processes, by a handle that no other process can come by, and
-        # shared memory by name.
-        self.processes, self.shared = {}, set()
         command = [*before, HERE / "serve", model, "--host", "127.0.0.1", "--port", self.port, *options]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -44,6 +41,10 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        self.watcher = self.process.pid if before else None
+        # What has to go in the end: processes, by a handle that no other process can come by, and
+        # shared memory by name.
+        self.processes, self.shared = {}, set()
 
     def wait_until_ready(self):
         """Returns the seconds it took since the call, or raises with the end of the server's log."""
@@ -115,7 +116,7 @@ class Server:
     def kill(self):
         """SIGKILL to every process of the server, and to nobody who watches over it."""
         self.look()
-        for pid in self.server_pids():
+        for pid in self.processes.keys() - {self.watcher}:
             self.end(pid)
 
     def close(self):
@@ -125,7 +126,7 @@ class Server:
         for pid in self.processes:
             self.end(pid)
         self.process.wait(timeout=60)
-        for path in self.shared:
+        for path in self.shared | named_by(self.processes):
             path.unlink(missing_ok=True)
 
     def end(self, pid):
@@ -161,8 +162,16 @@ def shared_memory(pid):
     semaphore is mapped under the name it had while it was made."""
     lines = (line.split(None, 5) for line in read(f"/proc/{pid}/maps").decode().splitlines())
     mapped = {int(line[4]) for line in lines if len(line) > 5 and line[5].startswith("/dev/shm/")}
-    named = [path for prefix in SHARED for path in pathlib.Path("/dev/shm").glob(f"{prefix}*")]
-    return {path for path in named if inode(path) in mapped}
+    return {path for path in shared_files() if inode(path) in mapped}
+
+
+def named_by(pids):
+    """What of it the processes `pids` named by themselves, and may have mapped for a moment only."""
+    return {path for path in shared_files() if any(word in map(str, pids) for word in path.name.split("_"))}
+
+
+def shared_files():
+    return [path for prefix in SHARED for path in pathlib.Path("/dev/shm").glob(f"{prefix}*")]
 
 
 def inode(path):

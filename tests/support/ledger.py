@@ -58,3 +58,9 @@ def differences(process, device, snapshot, reserved, allocated):
 
 def sample(found, expected):
     return f"extra {sorted(found - expected)[:2]}, missing {sorted(expected - found)[:2]}"
+
+
+def files(report, used):
+    """Files of the Python frames of a use's site, innermost first, from their package's folder on."""
+    frames = report["sites"][used["site"]]["frames"]
+    return [f["file"].rpartition("/site-packages/")[2] for f in frames if f["kind"] == "python"]

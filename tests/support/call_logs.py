@@ -3,13 +3,13 @@
 import struct
 import subprocess
 
-from conftest import PROGRAMS
+from machine import SUPPORT
 
 
 def build_c10_log(folder):
     """The preload library that logs PyTorch's block reports."""
     library = folder / "libc10log.so"
-    source = PROGRAMS / "c10_log.c"
+    source = SUPPORT / "c10_log.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
     return library
 
@@ -35,6 +35,35 @@ def linear(path):
         elif name == "cuMemFree":
             held.pop(argument["dptr"])
     return set(held.items())
+
+
+def physical(path, device):
+    """Bytes of a card that the calls of a log left held: allocations, and handles that are referenced
+    or mapped."""
+    allocations, handles, references, mapped = {}, {}, {}, {}
+    for name, argument in calls(path):
+        if argument["result"] != 0:
+            continue
+        if name == "cuMemAlloc" and argument["dev"] == device:
+            allocations[argument["dptr"]] = argument["size"]
+        elif name == "cuMemFree":
+            allocations.pop(argument["dptr"], None)
+        elif name == "cuMemCreate" and argument["dev"] == device:
+            handles[argument["handle"]] = argument["size"]
+            references[argument["handle"]] = 1
+        elif name == "cuMemMap":
+            mapped[argument["va"]] = argument["handle"]
+            references[argument["handle"]] = references.get(argument["handle"], 0) + 1
+        elif name == "cuMemUnmap":
+            begin, end = argument["va"], argument["va"] + argument["size"]
+            for va in [va for va in mapped if begin <= va < end]:
+                references[mapped.pop(va)] -= 1
+        elif name == "cuMemRelease":
+            references[argument["handle"]] = references.get(argument["handle"], 0) - 1
+        # A handle's number is given again.
+        for handle in [handle for handle in handles if references[handle] == 0]:
+            del handles[handle], references[handle]
+    return sum(allocations.values()) + sum(handles.values())
 
 
 def blocks(path):
