@@ -9,12 +9,12 @@ use collector::{
         build::{Detail, build},
         report::{Confidence, Finding, Frame},
     },
-    process::Process,
+    process::{Played, Process},
     state::{Site, State},
 };
 use wire::{
     header::Counter,
-    record::{Class, Record, Verb},
+    record::{Class, FLAG_PRIVATE, Record, Verb},
     trie::{FrameKind, Node},
 };
 
@@ -36,6 +36,33 @@ fn what_each_owner_holds_adds_up() {
     );
     assert_eq!((torch.peak_reserved_bytes, torch.peak_allocated_bytes), (50 * MIB, Some(30 * MIB)));
     assert_eq!(device.segments, None);
+}
+
+/// The process of [`made`] whose empty segment was taken for a graph, and holds a block by now.
+fn with_a_graph_pool() -> Process {
+    let mut held = held();
+    held[2].entry.flags = FLAG_PRIVATE;
+    held.push(live(Class::Block, 0x2000_0000 + MIB, 3 * MIB, 0));
+    Process {
+        played: Played { state: State::from_live(&held), ..Played::default() },
+        ..process(7, End::Running)
+    }
+}
+
+#[test]
+fn memory_that_was_taken_for_a_graph_is_told_apart_free_or_live() {
+    let report = build(&job(vec![with_a_graph_pool()]), Detail::default());
+    let device = &report.processes[0].devices[0];
+    let pools = &device.allocators[0].graph_pools;
+    assert_eq!((pools.reserved_bytes, pools.allocated_bytes), (20 * MIB, 3 * MIB));
+    let [site] = pools.sites.as_slice() else { panic!("{:?}", pools.sites) };
+    assert_eq!((site.bytes, site.extents), (20 * MIB, 1));
+    assert!(report.sites.contains_key(&site.site));
+    // Both blocks were asked for at one line; NCCL's memory is no block.
+    let in_pools: Vec<_> =
+        device.sites.iter().map(|used| (used.live_bytes, used.graph_pool_bytes)).collect();
+    assert_eq!(in_pools, [(10 * MIB, Some(0)), (7 * MIB, Some(3 * MIB))]);
+    assert!(device.peak.sites.iter().flatten().all(|used| used.graph_pool_bytes.is_none()));
 }
 
 #[test]

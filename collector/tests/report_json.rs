@@ -41,6 +41,8 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("devices", _) => "Device",
         ("by_kind", _) => "ByKind",
         ("sites", "Device" | "Peak") => "SiteUse",
+        ("graph_pools", _) => "GraphPools",
+        ("sites", "GraphPools") => "GraphPoolSite",
         ("sites", _) => "Site",
         ("peak", _) => "Peak",
         ("owners", _) => "Owner",

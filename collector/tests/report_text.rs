@@ -2,7 +2,7 @@
 //! difference before you commit it.
 
 use collector::present::{
-    report::{Confidence, Report},
+    report::{Confidence, Events, Frame, ProcessState, Report, Site, SiteUse},
     text::{WIDTH, head, render},
 };
 
@@ -69,6 +69,156 @@ fn running_out_of_memory_is_not_nothing_wrong() {
         "NO MEMORY:  tokenizer (pid 4711) ran out of memory on device 0 at 22:30:00: "
     ));
     assert!(text.contains("3.0 GiB asked for at") && text.contains("512.0 MiB"), "{text}");
+}
+
+#[test]
+fn a_process_that_only_asked_for_cuda_is_named_with_its_role_and_no_section() {
+    let mut report = sample();
+    let mut server = report.processes[0].clone();
+    (server.devices, server.pinned_host_bytes) = (Vec::new(), 0);
+    (server.events, server.warnings) = (Events::default(), Vec::new());
+    (server.role, server.state) = (Some("detokenizer".to_owned()), ProcessState::Running);
+    report.processes.push(server.clone());
+    let text = render(&report);
+    assert!(text.contains("\nNo CUDA memory, ever: detokenizer (pid 4711, running)\n"), "{text}");
+    assert_eq!(text.matches("  pid 4711  ").count(), 1, "one section: {text}");
+    // What cannot be known of one that lost its ledger is not said.
+    report.processes[2].warnings = vec!["not recorded".to_owned()];
+    assert!(render(&report).contains("detokenizer  pid 4711  running"));
+}
+
+#[test]
+fn a_device_on_which_nothing_was_ever_taken_is_one_line() {
+    let mut report = sample();
+    let device = &mut report.processes[0].devices[0];
+    (device.peak_reserved_bytes, device.imported_bytes, device.managed_bytes) = (0, 0, 0);
+    (device.peak.time_ns, device.nvml_bytes) = (0, Some(524_288_000));
+    (device.sites, device.ooms, device.segments) = (Vec::new(), Vec::new(), None);
+    let text = render(&report);
+    assert!(text.contains("    took no memory here, ever; NVML says 500.0 MiB: the context\n"));
+    assert!(!text.contains("releasable    private"), "{text}");
+}
+
+#[test]
+fn a_gpu_without_any_process_is_one_line() {
+    let mut report = sample();
+    (report.gpus[0].processes, report.gpus[0].untraced) = (Vec::new(), Vec::new());
+    let text = render(&report);
+    assert!(text.contains("\n  no process of this report is on it; 13.5 GiB in use\n"), "{text}");
+    assert!(!text.contains("unexplained"), "{text}");
+}
+
+/// A report in which the first process has these live: line of the library that asked, the line of
+/// the model that called it, MiB. Everything was called from `load.py`.
+fn with_live(live: &[(&str, u32, u64)]) -> Report {
+    let mut report = sample();
+    report.sites.clear();
+    let device = &mut report.processes[0].devices[0];
+    device.sites.clear();
+    device.peak.sites = None;
+    device.allocators.clear();
+    for (i, (name, caller, mib)) in live.iter().enumerate() {
+        let frame = |file: &str, line, function: &str| Frame::Python {
+            function: function.to_owned(),
+            file: format!("/venv/lib/python3.11/site-packages/{file}"),
+            line: Some(line),
+        };
+        let frames = vec![
+            frame(name, 1, "take"),
+            frame("model.py", *caller, "Layer.__init__"),
+            frame("load.py", 9, "load"),
+            frame("main.py", 3, "main"),
+        ];
+        let line = Some(format!("{name}:1 take"));
+        report.sites.insert(format!("{i:032x}"), Site { frames, line });
+        report.processes[0].devices[0].sites.push(SiteUse {
+            site: format!("{i:032x}"),
+            live_bytes: mib << 20,
+            blocks: 1,
+            graph_pool_bytes: Some(0),
+        });
+    }
+    report
+}
+
+/// The list of what is live, as it reads.
+fn listed(report: &Report) -> String {
+    let text = render(report);
+    let (_, list) = text.split_once("by the line that asked for it:\n").unwrap();
+    list.split("    out of memory").next().unwrap().to_owned()
+}
+
+#[test]
+fn small_stacks_of_one_line_are_one_with_the_callers_they_share() {
+    let report = with_live(&[
+        ("kv.py", 5, 70_000),
+        ("big.py", 5, 3_000),
+        ("big.py", 6, 2_000),
+        ("weights.py", 10, 3),
+        ("weights.py", 20, 2),
+        ("weights.py", 30, 1),
+    ]);
+    let expected = "\
+      68.4 GiB    1 block  kv.py:1 take
+                      from model.py:5 Layer.__init__
+                      from load.py:9 load
+                      from main.py:3 main
+       2.9 GiB    1 block  big.py:1 take
+                      from model.py:5 Layer.__init__
+                      from load.py:9 load
+                      from main.py:3 main
+       2.0 GiB    1 block  big.py:1 take
+                      from model.py:6 Layer.__init__
+                      from load.py:9 load
+                      from main.py:3 main
+       6.0 MiB   3 blocks  weights.py:1 take
+                      in 3 ways from load.py:9 load
+";
+    assert_eq!(listed(&report).trim_start(), expected);
+}
+
+#[test]
+fn five_lines_are_shown_whatever_their_size_and_ten_that_have_a_mib() {
+    let names: Vec<String> = (0..20).map(|i| format!("l{i:02}.py")).collect();
+    let live = |mib: u64| -> Vec<(&str, u32, u64)> {
+        names.iter().map(|name| (name.as_str(), 1, mib)).collect()
+    };
+    let large = listed(&with_live(&live(1)));
+    assert_eq!(large.matches(" take\n").count(), 10, "{large}");
+    assert!(large.ends_with("  10.0 MiB  10 blocks  at 10 other lines\n"), "{large}");
+    let mut report = with_live(&live(0));
+    report.processes[0].devices[0].sites.iter_mut().for_each(|used| used.live_bytes = 512);
+    let small = listed(&report);
+    assert_eq!(small.matches("     512 B    1 block  l").count(), 5, "{small}");
+    assert!(small.ends_with("   7.5 KiB  15 blocks  at 15 other lines\n"), "{small}");
+}
+
+#[test]
+fn a_line_says_what_of_it_lies_in_graph_pools() {
+    let mut report = with_live(&[("a.py", 1, 4), ("b.py", 1, 2)]);
+    let sites = &mut report.processes[0].devices[0].sites;
+    (sites[0].graph_pool_bytes, sites[1].graph_pool_bytes) = (Some(1 << 20), Some(2 << 20));
+    let list = listed(&report);
+    let (first, second) = list.split_once("b.py").unwrap();
+    assert!(first.contains("\n                      1.0 MiB of it in graph pools\n"), "{list}");
+    assert!(second.ends_with("\n                      in graph pools\n"), "{list}");
+}
+
+#[test]
+fn the_peak_is_listed_only_where_it_differs_by_much() {
+    let mut report = with_live(&[("a.py", 1, 1_000), ("b.py", 1, 5)]);
+    let device = &mut report.processes[0].devices[0];
+    let mut peak = device.sites.clone();
+    peak[1].live_bytes += 4 << 20;
+    device.peak.sites = Some(peak.clone());
+    let list = listed(&report);
+    let sentence = "    most was live at 22:29:50: 1009.0 MiB, at the same lines but for 4.0 MiB\n";
+    assert!(list.ends_with(sentence), "{list}");
+    report.processes[0].devices[0].sites = peak.clone();
+    assert!(!listed(&report).contains("most was"));
+    peak[1].live_bytes += 20 << 20;
+    report.processes[0].devices[0].peak.sites = Some(peak);
+    assert!(listed(&report).contains("    live at 22:29:50, when most was:\n"));
 }
 
 #[test]

@@ -227,6 +227,8 @@ pub struct SiteUse {
     pub live_bytes: u64,
     /// In how many blocks.
     pub blocks: u64,
+    /// Bytes of them in graph pools; null where nobody keeps that: at the peak.
+    pub graph_pool_bytes: Option<u64>,
 }
 
 /// The moment with most bytes live.
@@ -272,6 +274,30 @@ pub struct Allocator {
     pub releasable_bytes: u64,
     /// Whole free extents of a graph capture's pool.
     pub private_bytes: u64,
+    /// What of all this lies in graph pools.
+    pub graph_pools: GraphPools,
+}
+
+/// Extents that were taken while a graph was captured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphPools {
+    /// Physical bytes.
+    pub reserved_bytes: u64,
+    /// Bytes of them with a live block over them.
+    pub allocated_bytes: u64,
+    /// Who took them, most bytes first.
+    pub sites: Vec<GraphPoolSite>,
+}
+
+/// What a site took from the driver for graph pools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphPoolSite {
+    /// The site.
+    pub site: String,
+    /// Physical bytes.
+    pub bytes: u64,
+    /// In how many extents.
+    pub extents: u64,
 }
 
 /// A time PyTorch's allocator gave up.

@@ -41,7 +41,8 @@ pub fn warnings(health: &Health, losses: &Losses) -> Vec<String> {
     for (counter, meaning) in LOSSES {
         let count = health.counter(counter);
         if count > 0 {
-            warnings.push(format!("{meaning} ({count} times)"));
+            let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+            warnings.push(format!("{meaning} ({times})"));
         }
     }
     let damaged = losses.damaged + losses.unknown;

@@ -68,6 +68,7 @@ impl State {
                 physical: span.size.min(*rest),
                 live: 0,
                 private: handle.unit.private,
+                site: handle.unit.site,
             };
             *rest -= extent.physical;
             let piece = self.run_of_one(span, &handle.unit, extent);
@@ -132,6 +133,7 @@ impl State {
                     physical: reserve,
                     live,
                     private: false,
+                    site: pool.site,
                 }],
                 blocks,
                 holds_blocks: false,
@@ -164,6 +166,7 @@ fn whole(start: u64, unit: &Unit) -> Segment {
             physical: physical(unit),
             live: 0,
             private,
+            site: unit.site,
         }],
         blocks: Vec::new(),
         holds_blocks: unit.standing == Standing::Allocator,

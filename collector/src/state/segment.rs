@@ -64,8 +64,10 @@ pub struct Extent {
     pub physical: u64,
     /// Bytes of live blocks over it.
     pub live: u64,
-    /// Taken while a stream capture was under way.
+    /// Taken while a stream capture was under way: of a graph's pool.
     pub private: bool,
+    /// Who took it.
+    pub site: Site,
 }
 
 impl Extent {
@@ -155,6 +157,17 @@ impl Segment {
         let mut sum = Free::default();
         self.extents.iter().for_each(|extent| sum += extent.free());
         sum
+    }
+
+    /// Bytes of a block of it that lie in extents of graphs' pools.
+    #[must_use]
+    pub fn private_bytes(&self, block: &Block) -> u64 {
+        let (begin, end) = (block.address, block.address.saturating_add(block.size));
+        let ends = |extent: &Extent| extent.start.saturating_add(extent.size);
+        let first = self.extents.partition_point(|extent| ends(extent) <= begin);
+        let under = self.extents[first..].iter().take_while(|extent| extent.start < end);
+        let bytes = |extent: &Extent| end.min(ends(extent)) - begin.max(extent.start);
+        under.filter(|extent| extent.private).map(bytes).sum()
     }
 
     /// The blocks that keep stranded memory from going back.

@@ -56,10 +56,13 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// A function's own name, without the classes and functions it is in.
+/// A function's own name, without the classes and functions it is in; of `__init__` and its like
+/// with the class, because all have them.
 #[must_use]
 pub fn short_function(qualified: &str) -> &str {
-    qualified.rsplit_once('.').map_or(qualified, |(_, name)| name)
+    let Some((outer, name)) = qualified.rsplit_once('.') else { return qualified };
+    let class = outer.rfind('.').map_or(0, |dot| dot + 1);
+    if name.starts_with("__") && !outer.ends_with('>') { &qualified[class..] } else { name }
 }
 
 /// The line of code of a stack (innermost frame first): the innermost Python frame that is neither
@@ -159,6 +162,19 @@ mod tests {
         assert!(is_users("/home/me/torch/train.py"));
         assert!(is_users("<string>"));
         assert!(is_users("/home/me/.pyenv/lib/python3.11/site-packages/vllm/worker.py"));
+    }
+
+    #[test]
+    fn what_all_classes_have_is_named_with_its_class() {
+        for (qualified, short) in [
+            ("main", "main"),
+            ("Qwen2VLImageProcessor._preprocess", "_preprocess"),
+            ("EagerRunner.__init__", "EagerRunner.__init__"),
+            ("make.<locals>.Layer.__init__", "Layer.__init__"),
+            ("make.<locals>.__inner", "__inner"),
+        ] {
+            assert_eq!(short_function(qualified), short);
+        }
     }
 
     #[test]

@@ -149,7 +149,26 @@ def python_frames(report, site):
     return [(f["file"], f["line"]) for f in frames if f["kind"] == "python"]
 
 
-def compare(rest, counts):
+def graph_pool_differences(process, device, snapshot, pools, counts):
+    """What memtrace says of graph pools, against the segments of the pools PyTorch captured into."""
+    segments = [s for s in snapshot if s["device"] == device and tuple(s["segment_pool_id"]) in pools]
+    live = [b["size"] for s in segments for b in s["blocks"] if b["state"] == "active_allocated"]
+    expected = sum(segment["total_size"] for segment in segments), sum(live)
+    sums = ledger.ours(process, device)[2]
+    if sums is None:
+        return []
+    found = sums["graph_pools"]
+    (used,) = [entry["sites"] for entry in process["devices"] if entry["device"] == device]
+    by_line = [sum(s["bytes"] for s in found["sites"]), sum(s["graph_pool_bytes"] for s in used)]
+    counts["graph_pools"] += bool(live)
+    wrong = []
+    for told in (found["reserved_bytes"], found["allocated_bytes"]), tuple(by_line):
+        if told != expected:
+            wrong.append(f"device {device}: graph pools {told}, PyTorch says {expected}")
+    return wrong
+
+
+def compare(rest, pools, counts):
     """One resting point. Returns the differences as sentences."""
     torch.cuda.synchronize()
     wrong = []
@@ -158,6 +177,7 @@ def compare(rest, counts):
     for device in range(DEVICES):
         totals = torch.cuda.memory_reserved(device), torch.cuda.memory_allocated(device)
         wrong += ledger.differences(process, device, snapshot, *totals)
+        wrong += graph_pool_differences(process, device, snapshot, pools, counts)
         blocks = ledger.ours(process, device)[1]
         expected_blocks = ledger.theirs(snapshot)[device][1]
         for key, frames in expected_blocks.items():
@@ -203,13 +223,15 @@ def main():
             if rest % EMPTIED == EMPTIED - 1:
                 # A MemPool's free segments cannot be told from others, and come back with it only.
                 program.close_pools()
-            wrong = compare(rest, counts)
+            pools = {tuple(graph.pool()) for graph, _ in program.graphs}
+            wrong = compare(rest, pools, counts)
             for sentence in wrong:
                 print(f"seed {seed}, rest {rest}: {sentence}", flush=True)
             failed |= bool(wrong)
         program.end()
         # A comparison that compared nothing would pass too.
-        if counts["many"] < RESTS // 2 or not counts["lines"] or not counts["released"]:
+        compared = counts["lines"], counts["released"], counts["graph_pools"]
+        if counts["many"] < RESTS // 2 or 0 in compared:
             print(f"seed {seed}: tested too little: {dict(counts)}", flush=True)
             failed = True
         print(f"seed {seed}: {RESTS} rests, {dict(counts)}", flush=True)

@@ -9,7 +9,7 @@ use std::{
 
 use wire::header::Counter;
 
-use super::{Detail, Subject, gpu, sites::SiteBook, uuid_text};
+use super::{Detail, Subject, gpu, graph_pools, sites::SiteBook, uuid_text};
 use crate::{
     ledger::{Event, Gauges},
     nvml::Reading,
@@ -42,13 +42,13 @@ pub(super) fn device(
             array: totals.array,
             graph: totals.graph,
         },
-        sites: uses(subject, book, state.sites(gauges.device)),
+        sites: live(subject, book, &owned, state.sites(gauges.device)),
         peak: peak(subject, book, gauges),
         imported_bytes: totals.imported,
         managed_bytes: totals.managed,
         nvml_bytes: gpu::bytes_of(subject, gauges.uuid, reading),
         owners: owners(&owned),
-        allocators: allocators(&owned, gauges),
+        allocators: allocators(subject, book, &owned, gauges),
         ooms: subject
             .process
             .played
@@ -99,7 +99,12 @@ fn owners(owned: &Owned<Rc<str>>) -> Vec<Owner> {
 
 /// Owners whose blocks are known. The recorder keeps peaks of PyTorch's allocator only; of others
 /// what they hold now is the least their peak can have been.
-fn allocators(owned: &Owned<Rc<str>>, gauges: &Gauges) -> Vec<Allocator> {
+fn allocators(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    owned: &Owned<Rc<str>>,
+    gauges: &Gauges,
+) -> Vec<Allocator> {
     let known = owned.allocators.iter().filter(|(_, sums)| sums.allocated.is_some());
     let mut allocators: Vec<Allocator> = known
         .map(|(name, sums)| {
@@ -118,6 +123,7 @@ fn allocators(owned: &Owned<Rc<str>>, gauges: &Gauges) -> Vec<Allocator> {
                 stranded_bytes: sums.free.stranded,
                 releasable_bytes: sums.free.releasable,
                 private_bytes: sums.free.private,
+                graph_pools: graph_pools::of_owner(subject, book, owned, name),
             }
         })
         .collect();
@@ -146,6 +152,21 @@ fn peak(subject: &mut Subject<'_>, book: &mut SiteBook, gauges: &Gauges) -> Peak
     }
 }
 
+/// What is live now, by site.
+fn live(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    owned: &Owned<Rc<str>>,
+    sites: BTreeMap<Site, Use>,
+) -> Vec<SiteUse> {
+    let mut uses = uses(subject, book, sites);
+    let in_pools = graph_pools::live(subject, book, owned, owner::TORCH);
+    for used in &mut uses {
+        used.graph_pool_bytes = Some(in_pools.get(&used.site).copied().unwrap_or(0));
+    }
+    uses
+}
+
 /// Uses by site, most bytes first. Stacks that are one site by content are one here.
 fn uses(
     subject: &mut Subject<'_>,
@@ -160,7 +181,12 @@ fn uses(
     }
     let mut uses: Vec<SiteUse> = by_content
         .into_iter()
-        .map(|(site, used)| SiteUse { site, live_bytes: used.bytes, blocks: used.blocks })
+        .map(|(site, used)| SiteUse {
+            site,
+            live_bytes: used.bytes,
+            blocks: used.blocks,
+            graph_pool_bytes: None,
+        })
         .collect();
     uses.sort_by_key(|used| Reverse(used.live_bytes));
     uses

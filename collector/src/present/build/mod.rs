@@ -3,6 +3,7 @@
 mod device;
 mod finding;
 mod gpu;
+mod graph_pools;
 mod process;
 mod sites;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Subject;
 use crate::{
-    present::report::{self, Report, SiteUse},
+    present::report::{self, Report},
     state::Site,
     symbol::{
         native::Names,
@@ -55,17 +55,24 @@ impl SiteBook {
     }
 }
 
+/// Sites of one list whose native functions are looked up for the text: it shows fewer lines, but
+/// some sites are one line.
+const NAMED: usize = 40;
+
 /// The sites the text may show.
 fn shown(report: &Report) -> impl Iterator<Item = &str> {
     let devices = || report.processes.iter().flat_map(|process| &process.devices);
-    let top = |uses: &'_ [SiteUse]| uses.len().min(crate::present::text::TOP_SITES);
-    let live = devices().flat_map(move |device| &device.sites[..top(&device.sites)]);
+    let live = devices().flat_map(|device| device.sites.iter().take(NAMED));
     let peak = devices()
         .filter_map(|device| device.peak.sites.as_ref())
-        .flat_map(move |sites| &sites[..top(sites)]);
+        .flat_map(|sites| sites.iter().take(NAMED));
+    let pools = devices()
+        .flat_map(|device| &device.allocators)
+        .flat_map(|allocator| allocator.graph_pools.sites.iter().take(NAMED));
     let ooms = devices().flat_map(|device| &device.ooms).map(|oom| oom.site.as_str());
     let findings = report.findings.iter().map(|finding| finding.site.as_str());
-    live.chain(peak).map(|used| used.site.as_str()).chain(ooms).chain(findings)
+    let used = live.chain(peak).map(|used| used.site.as_str());
+    used.chain(pools.map(|took| took.site.as_str())).chain(ooms).chain(findings)
 }
 
 fn frame(frame: &Frame, names: &Names) -> report::Frame {

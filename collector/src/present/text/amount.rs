@@ -1,13 +1,19 @@
 //! Bytes, times and shares as a person reads them.
 
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const DAY: u64 = 86_400;
 
-/// Bytes with one decimal: MiB, and from 1 GiB on GiB.
+/// Bytes with one decimal: MiB, from 1 GiB on GiB, and KiB and bytes where MiB would read as none.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {
-    let (unit, name) = if tenths(bytes, MIB) < 10 * 1024 { (MIB, "MiB") } else { (GIB, "GiB") };
+    let (unit, name) = match bytes {
+        0..KIB => return format!("{bytes} B"),
+        _ if tenths(bytes, MIB) == 0 => (KIB, "KiB"),
+        _ if tenths(bytes, MIB) < 10 * 1024 => (MIB, "MiB"),
+        _ => (GIB, "GiB"),
+    };
     let tenths = tenths(bytes, unit);
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
@@ -74,9 +80,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_change_unit_at_one_gib_and_never_show_1024_mib() {
+    fn bytes_change_unit_at_one_gib_never_show_1024_mib_and_show_none_only_where_there_is_none() {
         let cases = [
-            (0, "0.0 MiB"),
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1 << 10, "1.0 KiB"),
+            ((1 << 20) / 20 - 1, "51.2 KiB"),
+            ((1 << 20) / 20 + 1, "0.1 MiB"),
             (1 << 20, "1.0 MiB"),
             (1 << 29, "512.0 MiB"),
             ((1 << 30) - (1 << 20), "1023.0 MiB"),

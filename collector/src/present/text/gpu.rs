@@ -13,6 +13,12 @@ use crate::present::{
 pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     let name = if gpu.name.is_empty() { "GPU" } else { &gpu.name };
     page.line(0, &format!("{name}  {}  {}", gpu.uuid, bytes(gpu.total_bytes)));
+    if let (Some(used), true, true) =
+        (gpu.nvml_used_bytes, gpu.processes.is_empty(), gpu.untraced.is_empty())
+    {
+        page.line(2, &format!("no process of this report is on it; {} in use", bytes(used)));
+        return;
+    }
     page.row(2, &when(report, gpu), ["reserved", "NVML says", "tracked"]);
     for process in &gpu.processes {
         let tracked = process

@@ -3,6 +3,7 @@
 mod amount;
 mod finding;
 mod gpu;
+mod lines;
 mod oom;
 mod page;
 mod process;
@@ -12,7 +13,6 @@ mod who;
 
 pub use amount::{bytes, clock, count, moment, percent, stamp};
 pub use page::{WIDTH, cut};
-pub use site::TOP_SITES;
 pub use who::name;
 
 use self::page::Page;
@@ -27,11 +27,12 @@ pub fn render(report: &Report) -> String {
         page.gap();
         gpu::show(&mut page, report, gpu);
     }
-    for process in report.processes.iter().filter(|process| process.cuda) {
+    for process in report.processes.iter().filter(|process| process::has_something_to_tell(process))
+    {
         page.gap();
         process::show(&mut page, report, process);
     }
-    process::bystanders(&mut page, report);
+    process::others(&mut page, report);
     if !report.notes.is_empty() {
         page.gap();
     }

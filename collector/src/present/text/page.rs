@@ -7,6 +7,9 @@ const CELL: usize = 11;
 /// Columns of what stands before the numbers of a table.
 const NAME: usize = 32;
 
+/// What stands behind an amount.
+const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+
 /// Text that grows by lines no longer than [`WIDTH`].
 #[derive(Debug, Default)]
 pub struct Page {
@@ -99,7 +102,7 @@ fn words(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match words.last_mut() {
-            Some(amount) if word.starts_with("MiB") || word.starts_with("GiB") => {
+            Some(amount) if UNITS.contains(&word.trim_end_matches([',', ';', ':', '.', ')'])) => {
                 amount.push(' ');
                 amount.push_str(word);
             }

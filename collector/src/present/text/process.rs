@@ -1,12 +1,31 @@
 //! A process: who it is, what it holds on each device, and what to know about the numbers.
 
+use std::collections::HashMap;
+
 use super::{
     amount::{bytes, clock, count, known, percent},
-    oom,
+    lines, oom,
     page::Page,
-    segment, site, who,
+    segment, who,
 };
-use crate::present::report::{Device, Process, ProcessState, Report};
+use crate::present::{
+    report::{Allocator, Device, Events, Process, ProcessState, Report, SiteUse},
+    total,
+};
+
+/// What was live at the peak is not listed again where the lists differ by no more of it than one
+/// part in so many.
+const ALIKE: u64 = 100;
+
+/// Whether a process needs a section: it holds or held something, or something is to be known of
+/// it. Many a process asks CUDA whether it is there, and never takes memory.
+pub(super) fn has_something_to_tell(process: &Process) -> bool {
+    let nothing = process.devices.is_empty()
+        && process.pinned_host_bytes == 0
+        && process.events == Events::default()
+        && process.warnings.is_empty();
+    process.cuda && !nothing
+}
 
 pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     let name = who::name(process.role.as_deref(), &process.command);
@@ -25,10 +44,15 @@ pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     }
 }
 
-/// The processes that hold nothing, in one paragraph: a job has many.
-pub(super) fn bystanders(page: &mut Page, report: &Report) {
-    let others = report.processes.iter().filter(|process| !process.cuda);
-    let named: Vec<String> = others
+/// The processes that hold nothing, in a paragraph or two: a job has many.
+pub(super) fn others(page: &mut Page, report: &Report) {
+    let others = || report.processes.iter().filter(|process| !has_something_to_tell(process));
+    paragraph(page, "No CUDA memory, ever: ", others().filter(|process| process.cuda));
+    paragraph(page, "Never used CUDA: ", others().filter(|process| !process.cuda));
+}
+
+fn paragraph<'a>(page: &mut Page, label: &str, processes: impl Iterator<Item = &'a Process>) {
+    let named: Vec<String> = processes
         .map(|process| {
             let name = who::name(process.role.as_deref(), &process.command);
             format!("{name} (pid {}, {})", process.pid, ending(process))
@@ -36,7 +60,7 @@ pub(super) fn bystanders(page: &mut Page, report: &Report) {
         .collect();
     if !named.is_empty() {
         page.gap();
-        page.paragraph(0, "Never used CUDA: ", &named.join(", "));
+        page.paragraph(0, label, &named.join(", "));
     }
 }
 
@@ -53,15 +77,18 @@ fn ending(process: &Process) -> String {
 
 fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
     page.line(2, &format!("device {}  {}", device.device, device.uuid));
-    holdings(page, device);
-    let peak = &device.peak;
-    if !device.sites.is_empty() {
-        page.line(4, &format!("live {when}, by the line that asked for it:"));
-        site::list(page, report, 4, &device.sites);
+    if is_untouched(device) {
+        let context =
+            device.nvml_bytes.map(|nvml| format!("; NVML says {}: the context", bytes(nvml)));
+        page.line(4, &format!("took no memory here, ever{}", context.unwrap_or_default()));
+        return;
     }
-    if let Some(sites) = peak.sites.as_ref().filter(|sites| **sites != device.sites) {
-        page.line(4, &format!("live at {}, when most was:", clock(peak.time_ns)));
-        site::list(page, report, 4, sites);
+    holdings(page, device);
+    live(page, report, device, when);
+    for allocator in device.allocators.iter().filter(|a| !a.graph_pools.sites.is_empty()) {
+        page.line(4, "graph pools, by the line that made them grow:");
+        let sites = allocator.graph_pools.sites.iter();
+        lines::list(page, report, 4, "extent", sites.map(lines::Item::from));
     }
     oom::list(page, report, 4, &device.ooms);
     if let Some(segments) = &device.segments {
@@ -69,24 +96,62 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
     }
 }
 
+/// Whether a context was made there and nothing more.
+fn is_untouched(device: &Device) -> bool {
+    let beside = [device.peak_reserved_bytes, device.imported_bytes, device.managed_bytes];
+    beside == [0; 3]
+        && device.sites.is_empty()
+        && device.peak.time_ns == 0
+        && device.ooms.is_empty()
+        && device.segments.as_ref().is_none_or(Vec::is_empty)
+}
+
+/// What is live by line of code, and what was when most was.
+fn live(page: &mut Page, report: &Report, device: &Device, when: &str) {
+    if !device.sites.is_empty() {
+        page.line(4, &format!("live {when}, by the line that asked for it:"));
+        lines::list(page, report, 4, "block", device.sites.iter().map(lines::Item::from));
+    }
+    let Some(sites) = &device.peak.sites else { return };
+    let most = total(sites.iter().map(|used| used.live_bytes));
+    let clock = clock(device.peak.time_ns);
+    match difference(&device.sites, sites) {
+        0 => {}
+        little if little <= most / ALIKE => {
+            page.line(
+                4,
+                &format!(
+                    "most was live at {clock}: {}, at the same lines but for {}",
+                    bytes(most),
+                    bytes(little)
+                ),
+            );
+        }
+        _ => {
+            page.line(4, &format!("live at {clock}, when most was:"));
+            lines::list(page, report, 4, "block", sites.iter().map(lines::Item::from));
+        }
+    }
+}
+
+/// Bytes that one list has and the other has not, summed up site by site.
+fn difference(one: &[SiteUse], other: &[SiteUse]) -> u64 {
+    let by_site = |sites: &[SiteUse]| -> HashMap<String, u64> {
+        sites.iter().map(|used| (used.site.clone(), used.live_bytes)).collect()
+    };
+    let (one, other) = (by_site(one), by_site(other));
+    let common =
+        one.iter().map(|(site, bytes)| bytes.abs_diff(other.get(site).copied().unwrap_or(0)));
+    let rest = other.iter().filter(|(site, _)| !one.contains_key(*site)).map(|(_, bytes)| *bytes);
+    total(common.chain(rest))
+}
+
 /// The table of owners, and what stands beside it.
 fn holdings(page: &mut Page, device: &Device) {
     let heads = ["reserved", "allocated", "stranded", "releasable", "private", "unbacked"];
     page.row(4, "", heads);
-    for allocator in &device.allocators {
-        let backend = allocator.backend.as_deref().map(|backend| format!(" ({backend})"));
-        let cells = [
-            bytes(allocator.reserved_bytes),
-            known(allocator.allocated_bytes),
-            bytes(allocator.stranded_bytes),
-            bytes(allocator.releasable_bytes),
-            bytes(allocator.private_bytes),
-            bytes(allocator.unbacked_bytes),
-        ];
-        let name = format!("{}{}", allocator.name, backend.unwrap_or_default());
-        page.row(4, &name, cells.iter().map(String::as_str));
-        let peaks = [bytes(allocator.peak_reserved_bytes), known(allocator.peak_allocated_bytes)];
-        page.row(4, "  at most", peaks.iter().map(String::as_str));
+    for each in &device.allocators {
+        allocator(page, each);
     }
     let others = device
         .owners
@@ -95,9 +160,34 @@ fn holdings(page: &mut Page, device: &Device) {
     for owner in others {
         page.row(4, &owner.name, [bytes(owner.bytes).as_str()]);
     }
-    page.row(4, "all", [bytes(device.reserved_bytes).as_str()]);
-    page.row(4, "  at most", [bytes(device.peak_reserved_bytes).as_str()]);
+    let all = (device.reserved_bytes, device.peak_reserved_bytes);
+    let said = |a: &Allocator| (a.reserved_bytes, a.peak_reserved_bytes) == all;
+    if !device.allocators.iter().any(said) {
+        page.row(4, "all", [bytes(all.0).as_str()]);
+        page.row(4, "  at most", [bytes(all.1).as_str()]);
+    }
     page.paragraph(4, "", &beside(device));
+}
+
+fn allocator(page: &mut Page, allocator: &Allocator) {
+    let backend = allocator.backend.as_deref().map(|backend| format!(" ({backend})"));
+    let cells = [
+        bytes(allocator.reserved_bytes),
+        known(allocator.allocated_bytes),
+        bytes(allocator.stranded_bytes),
+        bytes(allocator.releasable_bytes),
+        bytes(allocator.private_bytes),
+        bytes(allocator.unbacked_bytes),
+    ];
+    let name = format!("{}{}", allocator.name, backend.unwrap_or_default());
+    page.row(4, &name, cells.iter().map(String::as_str));
+    let peaks = [bytes(allocator.peak_reserved_bytes), known(allocator.peak_allocated_bytes)];
+    page.row(4, "  at most", peaks.iter().map(String::as_str));
+    let pools = &allocator.graph_pools;
+    if pools.reserved_bytes > 0 {
+        let cells = [bytes(pools.reserved_bytes), bytes(pools.allocated_bytes)];
+        page.row(4, "  of it graph pools", cells.iter().map(String::as_str));
+    }
 }
 
 /// By kind, and what is not among the reserved.
@@ -110,11 +200,15 @@ fn beside(device: &Device) -> String {
         ("array", kind.array),
         ("graph", kind.graph),
     ];
-    let mut parts: Vec<String> = kinds
+    let kinds: Vec<String> = kinds
         .iter()
         .filter(|(_, amount)| *amount > 0)
         .map(|(name, amount)| format!("{name} {}", bytes(*amount)))
         .collect();
+    let mut parts: Vec<String> = Vec::new();
+    if !kinds.is_empty() {
+        parts.push(format!("by kind: {}", kinds.join(", ")));
+    }
     let besides = [("imported", device.imported_bytes), ("managed", device.managed_bytes)];
     parts.extend(
         besides
@@ -126,7 +220,7 @@ fn beside(device: &Device) -> String {
         let share = percent(device.reserved_bytes, nvml);
         parts.push(format!("NVML says {} ({share} % tracked)", bytes(nvml)));
     }
-    if parts.is_empty() { "nothing reserved".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() { "nothing reserved".to_owned() } else { parts.join("; ") }
 }
 
 /// What is missing of the timeline, and what nobody can know.
