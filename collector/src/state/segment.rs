@@ -180,3 +180,42 @@ impl Segment {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_block_over_extents_of_both_kinds_the_private_bytes_are_those_over_private_ones() {
+        let extent = |start, private| {
+            let site = Site::default();
+            Extent { start, size: 100, physical: 100, live: 0, private, site }
+        };
+        let mut segment = Segment {
+            kind: Kind::Vmm,
+            device: 0,
+            start: 0,
+            size: 400,
+            mapped: true,
+            site: Site::default(),
+            birth: 0,
+            reservation: None,
+            extents: vec![
+                extent(0, true),
+                extent(100, false),
+                extent(200, true),
+                extent(300, true),
+            ],
+            blocks: Vec::new(),
+            holds_blocks: true,
+        };
+        let block = |address, size| Block { address, size, site: Site::default(), birth: 0 };
+        for (address, size, private) in
+            [(0, 100, 100), (50, 200, 100), (110, 20, 0), (150, 250, 200), (350, 100, 50)]
+        {
+            assert_eq!(segment.private_bytes(&block(address, size)), private, "{address} {size}");
+        }
+        segment.extents.clear();
+        assert_eq!(segment.private_bytes(&block(0, u64::MAX)), 0);
+    }
+}
