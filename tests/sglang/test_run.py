@@ -33,11 +33,11 @@ def test_traced_answers_are_the_untraced_and_the_report_tells_who_holds_what(mac
     by_role = {process["role"]: process for process in report["processes"]}
 
     (launcher,) = by_role["tokenizer"]["devices"]
-    assert files(report, launcher["peak"]["sites"][0])[0] == "transformers/image_processing_backends.py"
+    assert "transformers/image_processing_backends.py" in files(report, launcher["peak"]["sites"][0])
     (held,) = by_role["scheduler"]["devices"]
     (torch,) = held["allocators"]
     assert torch["peak_reserved_bytes"] == stats["reserved_bytes.all.peak"]
-    assert files(report, held["sites"][0])[0] == "sglang/srt/mem_cache/memory_pool.py"
+    assert "sglang/srt/mem_cache/memory_pool.py" in files(report, held["sites"][0])
     assert "sglang/srt/layers/linear.py" in {file for site in held["sites"] for file in files(report, site)}
     assert torch["graph_pools"]["reserved_bytes"] > 0
     assert not by_role["detokenizer"]["devices"]
