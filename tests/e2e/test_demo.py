@@ -1,36 +1,15 @@
-"""The demo: what the README shows is what it prints, and a killed process still tells its story."""
+"""The demo: what its page shows is what it prints, and a killed process still tells its story."""
 
 import json
 import os
 import pathlib
-import re
 import signal
 import time
 
-from machine import CHECKOUT, MEMTRACE, VGPU, VPYTHON
+from golden import normal, shown
+from machine import MEMTRACE, VGPU, VPYTHON
 
 MIB = 1 << 20
-
-
-def normal(text):
-    """The report's words without what differs from run to run and from machine to machine: pids,
-    times, UUIDs, paths, and what NVML said at its last reading, which comes once a second."""
-    text = re.sub(r"^  /\S+python .*$", "  COMMAND", text, flags=re.MULTILINE)
-    text = re.sub(r"^  (unexplained|in use) .*$", r"  \1", text, flags=re.MULTILINE)
-    text = re.sub(r"^(  \S+, pid \d+, ended) .*$", r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"NVML says \S+ .iB \(\d+ % tracked\)", "NVML", text)
-    text = re.sub(r"/\S*/memtrace-demo-\d+/", "", text)
-    text = re.sub(r"\bpid +\d+", "pid N", text)
-    text = re.sub(r"\b\d\d:\d\d:\d\d\b", "HH:MM:SS", text)
-    text = re.sub(r"\d{4}-\d\d-\d\d", "YYYY-MM-DD", text)
-    text = re.sub(r"GPU-[0-9a-f-]{36}", "GPU-UUID", text)
-    return text.split()
-
-
-def golden():
-    readme = (CHECKOUT / "README.md").read_text()
-    block = readme.split("<!-- demo: begin")[1].split("<!-- demo: end -->")[0]
-    return block.split("```text\n")[1].split("```")[0]
 
 
 def python_version(machine):
@@ -42,12 +21,12 @@ def processes(report):
     return {process["role"]: process for process in report["processes"] if process["role"]}
 
 
-def test_the_demo_prints_what_the_readme_shows(machine):
+def test_the_demo_prints_what_its_page_shows(machine):
     trace = machine.scratch / "trace"
     out = machine.run(MEMTRACE, "demo", "--python", VPYTHON, "-o", trace, LD_LIBRARY_PATH=VGPU)
     assert out.returncode == 0, out.stderr
-    if python_version(machine) == "3.11":  # the README's: others have other packages and frames
-        assert normal(out.stdout) == normal(golden())
+    if python_version(machine) == "3.11":  # the page's: others have other packages and frames
+        assert normal(out.stdout) == normal(shown("docs/demo.md"))
     assert max(map(len, out.stdout.splitlines())) <= 100
     report = machine.report(trace)
     (finding,) = [f for f in report["findings"] if f["confidence"] != "info"]

@@ -1,0 +1,21 @@
+"""The demo: what the README shows is what it prints."""
+
+import subprocess
+import sys
+
+from golden import normal, shown
+from server import HERE
+
+
+def test_the_demo_prints_what_the_readme_shows():
+    out = subprocess.run([sys.executable, HERE / "demo.py"], capture_output=True, text=True)
+    assert out.returncode == 0, out.stderr
+    if sys.version_info[:2] == (3, 11):  # the README's: others have other frames
+        assert normal(lasting(out.stdout)) == normal(lasting(shown("README.md")))
+    assert "detokenizer" in out.stdout.partition("No CUDA memory, ever: ")[2]
+    assert max(map(len, out.stdout.splitlines())) <= 100
+
+
+def lasting(text):
+    """Without the helpers that never used CUDA: which of them lived long enough to be seen is chance."""
+    return text.partition("Never used CUDA:")[0]
