@@ -66,6 +66,25 @@ fn memory_that_was_taken_for_a_graph_is_told_apart_free_or_live() {
 }
 
 #[test]
+fn a_block_whose_memory_is_gone_is_listed_as_unbacked() {
+    let mut held = held();
+    held.push(live(Class::Block, 0x9000_0000, 3 * MIB, 0));
+    let process = Process {
+        played: Played { state: State::from_live(&held), ..Played::default() },
+        ..process(7, End::Running)
+    };
+    let report = build(&job(vec![process]), Detail { segments: true, names: true });
+    let device = &report.processes[0].devices[0];
+    let [block] = device.unbacked_blocks.as_deref().unwrap() else { panic!("{device:?}") };
+    assert_eq!((block.address.as_str(), block.size), ("0x90000000", 3 * MIB));
+    assert_eq!(device.allocators[0].unbacked_bytes, 3 * MIB);
+    let unbacked: Vec<_> =
+        device.sites.iter().filter(|used| used.unbacked_bytes != Some(0)).collect();
+    let [used] = unbacked.as_slice() else { panic!("{unbacked:?}") };
+    assert_eq!((used.unbacked_bytes, &used.site), (Some(3 * MIB), &block.site));
+}
+
+#[test]
 fn every_site_that_is_named_is_there_with_its_line() {
     let report =
         build(&job(vec![process(7, End::Running)]), Detail { segments: true, names: true });

@@ -136,6 +136,7 @@ fn with_live(live: &[(&str, u32, u64)]) -> Report {
             live_bytes: mib << 20,
             blocks: 1,
             graph_pool_bytes: Some(0),
+            unbacked_bytes: Some(0),
         });
     }
     report
@@ -202,6 +203,18 @@ fn a_line_says_what_of_it_lies_in_graph_pools() {
     let (first, second) = list.split_once("b.py").unwrap();
     assert!(first.contains("\n                      1.0 MiB of it in graph pools\n"), "{list}");
     assert!(second.ends_with("\n                      in graph pools\n"), "{list}");
+}
+
+#[test]
+fn a_line_says_what_of_it_has_no_memory() {
+    let mut report = with_live(&[("a.py", 1, 4), ("b.py", 1, 2)]);
+    let sites = &mut report.processes[0].devices[0].sites;
+    (sites[0].unbacked_bytes, sites[1].unbacked_bytes) = (Some(1 << 20), Some(2 << 20));
+    let list = listed(&report);
+    let (first, second) = list.split_once("b.py").unwrap();
+    let note = "unbacked: no memory behind it now\n";
+    assert!(first.contains(&format!("\n                      1.0 MiB of it {note}")), "{list}");
+    assert!(second.ends_with(&format!("\n                      {note}")), "{list}");
 }
 
 #[test]

@@ -21,6 +21,9 @@ def ours(process, device):
     for entry in process["devices"]:
         if entry["device"] != device:
             continue
+        # In a sleep a block keeps its address, and its memory and segment are gone.
+        for block in entry["unbacked_blocks"]:
+            blocks[int(block["address"], 16), block["size"]] = block["site"]
         for segment in entry["segments"]:
             if segment["owner"] != "torch":
                 continue

@@ -201,6 +201,9 @@ pub struct Device {
     /// The segment map; only where asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segments: Option<Vec<Segment>>,
+    /// Live blocks that lie in no segment, by address: all of each is unbacked; only where segments
+    /// were asked for.
+    pub unbacked_blocks: Option<Vec<Block>>,
 }
 
 /// Bytes by how they were taken from the driver.
@@ -229,6 +232,8 @@ pub struct SiteUse {
     pub blocks: u64,
     /// Bytes of them in graph pools; null where nobody keeps that: at the peak.
     pub graph_pool_bytes: Option<u64>,
+    /// Bytes of those blocks that have no physical memory anywhere below them; null at the peak.
+    pub unbacked_bytes: Option<u64>,
 }
 
 /// The moment with most bytes live.

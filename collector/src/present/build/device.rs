@@ -58,6 +58,7 @@ pub(super) fn device(
             .map(|event| oom(subject, book, event))
             .collect(),
         segments: detail.segments.then(|| segments(subject, book, &owned)),
+        unbacked_blocks: detail.segments.then(|| unbacked_blocks(subject, book, &owned)),
     }
 }
 
@@ -161,8 +162,13 @@ fn live(
 ) -> Vec<SiteUse> {
     let mut uses = uses(subject, book, sites);
     let in_pools = graph_pools::live(subject, book, owned, owner::TORCH);
+    let mut unbacked: HashMap<String, u64> = HashMap::new();
+    for (_, block) in &owned.adrift {
+        *unbacked.entry(book.id(subject, block.site)).or_default() += block.size;
+    }
     for used in &mut uses {
         used.graph_pool_bytes = Some(in_pools.get(&used.site).copied().unwrap_or(0));
+        used.unbacked_bytes = Some(unbacked.get(&used.site).copied().unwrap_or(0));
     }
     uses
 }
@@ -186,6 +192,7 @@ fn uses(
             live_bytes: used.bytes,
             blocks: used.blocks,
             graph_pool_bytes: None,
+            unbacked_bytes: None,
         })
         .collect();
     uses.sort_by_key(|used| Reverse(used.live_bytes));
@@ -225,6 +232,16 @@ fn segments(
             private_bytes: free.private,
         })
         .collect()
+}
+
+fn unbacked_blocks(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    owned: &Owned<Rc<str>>,
+) -> Vec<Block> {
+    let mut blocks: Vec<&state::Block> = owned.adrift.iter().map(|(_, block)| block).collect();
+    blocks.sort_by_key(|block| block.address);
+    blocks.into_iter().map(|lent| block(subject, book, lent)).collect()
 }
 
 fn block(subject: &mut Subject<'_>, book: &mut SiteBook, block: &state::Block) -> Block {

@@ -40,6 +40,8 @@ pub(super) struct Item<'a> {
     pieces: u64,
     /// Bytes of it in graph pools.
     in_pools: u64,
+    /// Bytes of it with no memory behind them.
+    unbacked: u64,
 }
 
 impl<'a> From<&'a SiteUse> for Item<'a> {
@@ -49,13 +51,15 @@ impl<'a> From<&'a SiteUse> for Item<'a> {
             bytes: used.live_bytes,
             pieces: used.blocks,
             in_pools: used.graph_pool_bytes.unwrap_or(0),
+            unbacked: used.unbacked_bytes.unwrap_or(0),
         }
     }
 }
 
 impl<'a> From<&'a GraphPoolSite> for Item<'a> {
     fn from(took: &'a GraphPoolSite) -> Self {
-        Self { site: &took.site, bytes: took.bytes, pieces: took.extents, in_pools: 0 }
+        let (bytes, pieces) = (took.bytes, took.extents);
+        Self { site: &took.site, bytes, pieces, in_pools: 0, unbacked: 0 }
     }
 }
 
@@ -69,6 +73,7 @@ struct Line<'a> {
     bytes: u64,
     pieces: u64,
     in_pools: u64,
+    unbacked: u64,
 }
 
 impl<'a> Line<'a> {
@@ -80,6 +85,7 @@ impl<'a> Line<'a> {
             bytes: item.bytes,
             pieces: item.pieces,
             in_pools: item.in_pools,
+            unbacked: item.unbacked,
         }
     }
 
@@ -95,6 +101,7 @@ impl<'a> Line<'a> {
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.pieces = self.pieces.saturating_add(other.pieces);
         self.in_pools = self.in_pools.saturating_add(other.in_pools);
+        self.unbacked = self.unbacked.saturating_add(other.unbacked);
     }
 
     /// What two stacks must share to read the same.
@@ -135,7 +142,8 @@ pub(super) fn list<'a>(
     }
 }
 
-/// What stands below a line, in that many columns: its callers, and whether it lies in graph pools.
+/// What stands below a line, in that many columns: its callers, whether it lies in graph pools, and
+/// whether there is memory behind it.
 fn below(line: &Line<'_>, large: u64, width: usize) -> Vec<String> {
     let shown = if line.bytes >= large { CALLERS } else { CALLERS_OF_SMALL };
     let mut callers = line.callers.iter().take(shown).map(|caller| site::frame(caller));
@@ -149,10 +157,14 @@ fn below(line: &Line<'_>, large: u64, width: usize) -> Vec<String> {
     notes.extend(
         callers.map(|caller| format!("from {}", site::fit(&caller, width.saturating_sub(5)))),
     );
-    match line.in_pools {
-        0 => {}
-        all if all == line.bytes => notes.push("in graph pools".to_owned()),
-        some => notes.push(format!("{} of it in graph pools", bytes(some))),
+    for (part, what) in
+        [(line.in_pools, "in graph pools"), (line.unbacked, "unbacked: no memory behind it now")]
+    {
+        match part {
+            0 => {}
+            all if all == line.bytes => notes.push(what.to_owned()),
+            some => notes.push(format!("{} of it {what}", bytes(some))),
+        }
     }
     notes
 }
