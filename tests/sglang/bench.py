@@ -20,7 +20,7 @@ from client import requests  # noqa: E402
 from machine import MEMTRACE, Machine  # noqa: E402
 from server import Server  # noqa: E402
 
-WARM_UP, REQUESTS, CLIENTS = 40, 400, 8
+WARM_UP, REQUESTS, CLIENTS = 40, 200, 8
 KINDS = ["untraced", "LD_PRELOAD", "memtrace run"]
 FIGURES = {"ready": "s", "text": "requests/s", "images": "requests/s"}
 

@@ -8,12 +8,14 @@ from PIL import Image
 
 
 def requests(count, seed=0, images=True):
-    """`count` chat requests, every second with an image; texts and images grow and never repeat."""
+    """`count` chat requests, every second with an image. Over a hundred of them texts and images grow,
+    then again from the start with other sizes."""
     draw = random.Random(seed)
     for number in range(count):
         content = [{"type": "text", "text": "word " * (5 + number % 50 * 4 + draw.randrange(4))}]
         if images and number % 2:
-            width, height = 224 + 14 * number + draw.randrange(14), 168 + 12 * number + draw.randrange(12)
+            step = number % 100
+            width, height = 224 + 14 * step + draw.randrange(14), 168 + 12 * step + draw.randrange(12)
             content.insert(0, {"type": "image_url", "image_url": {"url": picture(width, height)}})
         yield {
             "model": "model",
