@@ -6,21 +6,12 @@ reports. A call under way at the kill may be in one and not yet in the other: on
 
 import call_logs
 from conftest import PROGRAMS
+from ledger import held
 from machine import VPYTHON
 
 KILLS = 50
 THREADS = 2
 RING = 65_536
-
-
-def held(process):
-    """Segments and blocks of a dead process, from its report."""
-    segments, blocks = set(), set()
-    for device in process["devices"]:
-        for segment in device["segments"]:
-            segments.add((int(segment["address"], 16), segment["size"]))
-            blocks |= {(int(block["address"], 16), block["size"]) for block in segment["blocks"]}
-    return segments, blocks
 
 
 def test_the_report_about_the_dead_is_what_others_wrote_down(machine):

@@ -27,7 +27,7 @@ FIGURES = {"ready": "s", "text": "requests/s", "images": "requests/s"}
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     rounds = parser.parse_args().rounds
     measure("untraced")  # What is compiled at the first start is not measured.
     measured = {kind: [] for kind in KINDS}

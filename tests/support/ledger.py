@@ -34,6 +34,16 @@ def ours(process, device):
     return segments, blocks, sums
 
 
+def held(process):
+    """Segments and blocks of a process on all its devices, whoever took them."""
+    segments, blocks = set(), set()
+    for device in process["devices"]:
+        for segment in device["segments"]:
+            segments.add((int(segment["address"], 16), segment["size"]))
+            blocks |= {(int(block["address"], 16), block["size"]) for block in segment["blocks"]}
+    return segments, blocks
+
+
 def differences(process, device, snapshot, reserved, allocated):
     """What memtrace's `process` says about a device and PyTorch does not, as sentences. `reserved` is
     None where PyTorch's own does not count what is there."""
