@@ -10,14 +10,13 @@ import concurrent.futures
 import pathlib
 import statistics
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
 from client import requests  # noqa: E402
-from machine import MEMTRACE, Machine  # noqa: E402
+from machine import MEMTRACE, passing_machine  # noqa: E402
 from server import Server  # noqa: E402
 
 WARM_UP, REQUESTS, CLIENTS = 40, 200, 8
@@ -41,15 +40,13 @@ def main():
 
 def measure(kind):
     """The figures of one server."""
-    with tempfile.TemporaryDirectory(prefix="memtrace-bench-") as scratch:
-        machine = Machine(pathlib.Path(scratch))
+    with passing_machine("memtrace-bench-") as machine:
         traced = {
             "untraced": {},
             "LD_PRELOAD": machine.preload(),
             "memtrace run": {"before": [MEMTRACE, "run", "-o", machine.scratch / "trace", "--"]},
         }
-        server = Server(machine, "qwen2_5_vl", **traced[kind])
-        try:
+        with Server(machine, "qwen2_5_vl", **traced[kind]) as server:
             ready = server.wait_until_ready()
             drive(server, WARM_UP, True)
             return {
@@ -57,9 +54,6 @@ def measure(kind):
                 "text": REQUESTS / drive(server, REQUESTS, False),
                 "images": REQUESTS / drive(server, REQUESTS, True),
             }
-        finally:
-            server.close()
-            machine.close()
 
 
 def drive(server, count, images):

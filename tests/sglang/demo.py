@@ -4,35 +4,37 @@ size, and the report about it."""
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 
 from client import requests  # noqa: E402
-from machine import MEMTRACE, VGPU, Machine  # noqa: E402
+from machine import MEMTRACE, VGPU, passing_machine  # noqa: E402
 from server import Server  # noqa: E402
 
 REQUESTS = 100
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix="memtrace-demo-") as scratch:
-        machine = Machine(pathlib.Path(scratch))
-        try:
-            return demo(machine)
-        finally:
-            machine.close()
-
-
-def demo(machine):
-    trace = machine.scratch / "trace"
-    say("memtrace run -- python -m sglang.launch_server …")
-    server = Server(
-        machine, "qwen2_5_vl", before=[MEMTRACE, "run", "-o", trace, "--"], LD_LIBRARY_PATH=VGPU
-    )
     try:
+        with passing_machine("memtrace-demo-") as machine:
+            trace = machine.scratch / "trace"
+            serve(machine, trace)
+            return subprocess.run([MEMTRACE, "report", trace]).returncode
+    except AssertionError as failed:
+        say(failed)
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; the server is gone, and all that it left")
+        return 130
+
+
+def serve(machine, trace):
+    """A server under `memtrace run`, from its start to its end."""
+    say("memtrace run -- python -m sglang.launch_server …")
+    before = [MEMTRACE, "run", "-o", trace, "--"]
+    with Server(machine, "qwen2_5_vl", before=before, LD_LIBRARY_PATH=VGPU) as server:
         say(f"the server is ready after {server.wait_until_ready():.0f} s")
         began = time.monotonic()
         for body in requests(REQUESTS):
@@ -41,12 +43,6 @@ def demo(machine):
         # NVML is asked once a second.
         time.sleep(2)
         server.stop()
-    except AssertionError as failed:
-        print(failed, file=sys.stderr)
-        return 1
-    finally:
-        server.close()
-    return subprocess.run([MEMTRACE, "report", trace]).returncode
 
 
 def say(sentence):

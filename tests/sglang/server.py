@@ -1,5 +1,6 @@
 """One SGLang server on a virtual GPU: started, asked, stopped, and nothing of it left behind."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -125,15 +126,25 @@ class Server:
             self.look()
         for pid in self.processes:
             self.end(pid)
+        # What was started since the last look has this machine's name in its environment.
+        name = f"VGPU_NAME={self.machine.name}\0".encode()
+        for pid in processes():
+            if name in read(f"/proc/{pid}/environ"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.wait(timeout=60)
         for path in self.shared | named_by(self.processes):
             path.unlink(missing_ok=True)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
     def end(self, pid):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.processes[pid], signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def free_port():
@@ -142,13 +153,17 @@ def free_port():
         return bound.getsockname()[1]
 
 
+def processes():
+    return [int(folder.name) for folder in pathlib.Path("/proc").glob("[0-9]*")]
+
+
 def descendants(root):
     """The process `root` and all that it or its children started and that live."""
     children = {}
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        stat = read(folder / "stat")
+    for pid in processes():
+        stat = read(f"/proc/{pid}/stat")
         if stat:
-            children.setdefault(int(stat.rpartition(b")")[2].split()[1]), []).append(int(folder.name))
+            children.setdefault(int(stat.rpartition(b")")[2].split()[1]), []).append(pid)
     found, ahead = set(), [root]
     while ahead:
         pid = ahead.pop()

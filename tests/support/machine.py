@@ -1,10 +1,13 @@
 """Where things are, and a machine of its own for each test: its virtual GPU, its folder of rings."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import tempfile
 import uuid
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
@@ -12,6 +15,18 @@ MEMTRACE = os.environ.get("MEMTRACE", str(CHECKOUT / "target/release/memtrace"))
 VGPU = str(CHECKOUT / "target/vgpu")
 VPYTHON = str(CHECKOUT / "tests/env/vpython")
 SUPPORT = pathlib.Path(__file__).resolve().parent
+
+
+@contextlib.contextmanager
+def passing_machine(prefix):
+    """A machine for the time of a program, and nothing of it left behind, however the program ends."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix=prefix) as scratch:
+        machine = Machine(pathlib.Path(scratch))
+        try:
+            yield machine
+        finally:
+            machine.close()
 
 
 class Machine:
