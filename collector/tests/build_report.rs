@@ -1,20 +1,17 @@
 //! The report about jobs made by hand.
 
-use std::collections::BTreeMap;
-
 use collector::{
-    detect::creep::Creep,
-    ledger::{End, Event, Live, Module},
+    ledger::{End, Module},
     present::{
         build::{Detail, build},
-        report::{Confidence, Finding, Frame},
+        report::Frame,
     },
     process::{Played, Process},
-    state::{Site, State},
+    state::State,
 };
 use wire::{
     header::Counter,
-    record::{Class, FLAG_PRIVATE, Record, Verb},
+    record::{Class, FLAG_PRIVATE},
     trie::{FrameKind, Node},
 };
 
@@ -172,132 +169,4 @@ fn what_was_live_at_a_peak_nobody_saw_is_null() {
     let report = build(&job, Detail::default());
     let peak = &report.processes[0].devices[0].peak;
     assert_eq!((peak.time_ns, &peak.sites), (1_005_000, &None));
-}
-
-#[test]
-fn out_of_memory_says_what_was_free() {
-    let mut job = job(vec![process(7, End::Running)]);
-    let record = Record {
-        time: 3_000,
-        address: 4 * MIB,
-        size: 900 * MIB,
-        aux: 40 * MIB,
-        verb: Verb::OutOfMemory,
-        class: Class::Block,
-        api: 0,
-        device: 0,
-        result: 0,
-        tid: 0,
-        flags: 0,
-        native: 0,
-        python: PYTHON,
-    };
-    let event = Event { position: 0, record, extra: Some([70 * MIB, 0, 0]) };
-    job.processes[0].played.ooms = vec![event];
-    let report = build(&job, Detail::default());
-    let [oom] = report.processes[0].devices[0].ooms.as_slice() else { panic!() };
-    assert_eq!(
-        (
-            oom.time_ns,
-            oom.requested_bytes,
-            oom.allocated_bytes,
-            oom.reserved_bytes,
-            oom.device_free_bytes
-        ),
-        (1_003_000, 900 * MIB, 4 * MIB, 40 * MIB, 70 * MIB)
-    );
-    assert_eq!(report.sites[&oom.site].line.as_deref(), Some("job.py:7 step"));
-}
-
-/// A detector that saw `requests` requests of 100 MiB and then of 50 MiB more each.
-fn crept(requests: u64, then_steady: u64) -> Creep {
-    let mut creep = Creep::default();
-    let (mut time, mut reserved) = (0, 0);
-    let site = Site { native: TORCH, python: PYTHON };
-    for request in 0..requests + then_steady {
-        let peak = (100 + 50 * request.min(requests)) * MIB;
-        let grown = peak.saturating_sub(reserved);
-        reserved = reserved.max(peak);
-        creep.push(time, peak, reserved, [(site, grown)].into_iter().filter(|(_, g)| *g > 0));
-        creep.push(time + 1, 4 * MIB, reserved, std::iter::empty());
-        time += 2;
-    }
-    creep.push(time, 100 * MIB, reserved, std::iter::empty());
-    creep
-}
-
-fn creeping(pid: u32, role: &str, end: End, creep: Creep) -> Process {
-    let mut process = process(pid, end);
-    process.role = Some(role.into());
-    process.played.creeps = BTreeMap::from([(0, creep)]);
-    process
-}
-
-#[test]
-fn a_creep_names_process_bytes_share_line_and_what_to_do() {
-    let report =
-        build(&job(vec![creeping(7, "tokenizer", End::Running, crept(10, 0))]), Detail::default());
-    let [Finding { confidence, bytes, site, text, advice, releasable_bytes, .. }] =
-        report.findings.as_slice()
-    else {
-        panic!("{:?}", report.findings)
-    };
-    assert_eq!((*confidence, *bytes, *releasable_bytes), (Confidence::Alert, 450 * MIB, 20 * MIB));
-    assert!(text.starts_with("tokenizer (pid 7) creeps on device 0: "), "{text}");
-    for part in ["450.0 MiB in 9 jumps", "20.0 MiB (4 %", "job.py:7 step"] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    assert!(advice.contains("empty_cache() in tokenizer (pid 7)"), "{advice}");
-    assert_eq!(report.sites[site].line.as_deref(), Some("job.py:7 step"));
-}
-
-#[test]
-fn what_was_in_use_between_requests_does_not_count_as_releasable() {
-    let mut process = creeping(7, "tokenizer", End::Exited(Some(0)), crept(10, 0));
-    // At its end it had given back gigabytes of weights.
-    let mut held = held();
-    held.push(live(Class::Linear, 0x4000_0000, 2048 * MIB, TORCH));
-    process.played.state = State::from_live(&held);
-    let report = build(&job(vec![process]), Detail::default());
-    // Reserved 550 MiB at the last trough, of which 4 MiB were in use.
-    assert_eq!(report.findings[0].releasable_bytes, 546 * MIB);
-}
-
-#[test]
-fn where_most_is_stranded_the_advice_goes_on() {
-    let advice = |held: Vec<Live>| {
-        let mut process = creeping(7, "tokenizer", End::Running, crept(10, 0));
-        process.played.state = State::from_live(&held);
-        build(&job(vec![process]), Detail::default()).findings.remove(0).advice
-    };
-    assert!(!advice(held()).contains("expandable_segments"));
-    let mut pinned = held();
-    pinned.push(live(Class::Block, 0x2000_0000, MIB, 0));
-    assert!(advice(pinned).contains("expandable_segments:True"));
-}
-
-#[test]
-fn one_line_that_creeps_in_several_processes_is_one_finding() {
-    let processes = vec![
-        creeping(7, "rank 0", End::Killed(9), crept(10, 0)),
-        creeping(8, "rank 1", End::Killed(9), crept(12, 0)),
-    ];
-    let report = build(&job(processes), Detail::default());
-    let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
-    assert_eq!(finding.instances.iter().map(|i| i.bytes / MIB).collect::<Vec<_>>(), [550, 450]);
-    assert_eq!(finding.bytes, 1000 * MIB);
-    assert!(finding.text.starts_with("2 processes crept at the same line: "), "{}", finding.text);
-    assert!(finding.text.contains("rank 1 (pid 8), rank 0 (pid 7)"), "{}", finding.text);
-}
-
-#[test]
-fn a_creep_that_stopped_is_information_and_comes_last() {
-    let processes = vec![
-        creeping(7, "stopped", End::Running, crept(30, 60)),
-        creeping(8, "creeping", End::Running, crept(10, 0)),
-    ];
-    let report = build(&job(processes), Detail::default());
-    let found: Vec<_> = report.findings.iter().map(|f| f.confidence).collect();
-    assert_eq!(found, [Confidence::Alert, Confidence::Info]);
-    assert!(report.findings[1].text.contains("crept and has stopped"));
 }

@@ -44,8 +44,9 @@ fn where_all_is_well_nothing_bad_is_said() {
 #[test]
 fn the_head_is_what_to_act_on_and_its_first_words_stand_on_one_line() {
     let report = sample();
-    let text = &report.findings[0].text;
-    assert!(head(&report).contains(text.split(':').next().unwrap()));
+    for text in report.findings.iter().map(|finding| &finding.text) {
+        assert!(head(&report).contains(text.split(':').next().unwrap()));
+    }
     assert!(head(&report).contains("empty_cache()"));
     assert!(render(&report).starts_with(&head(&report)));
 }
@@ -53,22 +54,49 @@ fn the_head_is_what_to_act_on_and_its_first_words_stand_on_one_line() {
 #[test]
 fn what_has_stopped_is_told_but_not_as_something_wrong() {
     let mut report = sample();
+    report.findings.remove(0);
     report.findings[0].confidence = Confidence::Info;
-    report.processes[0].devices[0].ooms.clear();
-    assert!(head(&report).starts_with("Nothing wrong was found in 1 process.\n"));
-    assert!(head(&report).contains("crept on device 0"));
+    assert!(head(&report).starts_with("2 min, 1 process: nothing wrong was found.\n"));
+    assert!(head(&report).contains("INFO:       tokenizer (pid 4711) crept on device 0"));
 }
 
 #[test]
 fn running_out_of_memory_is_not_nothing_wrong() {
     let mut report = sample();
-    report.findings.clear();
+    report.findings.truncate(1);
     let text = head(&report);
-    assert!(!text.contains("Nothing wrong"), "{text}");
+    assert!(!text.contains("nothing wrong"), "{text}");
     assert!(text.starts_with(
         "NO MEMORY:  tokenizer (pid 4711) ran out of memory on device 0 at 22:30:00: "
     ));
     assert!(text.contains("3.0 GiB asked for at") && text.contains("512.0 MiB"), "{text}");
+}
+
+#[test]
+fn the_calm_head_names_the_cache_that_running_processes_could_give_back() {
+    let mut report = sample();
+    report.findings.clear();
+    let tokenizer = &mut report.processes[0];
+    tokenizer.state = ProcessState::Running;
+    let mut other = tokenizer.clone();
+    other.devices[0].allocators[0].releasable_bytes = 200 << 20;
+    report.processes.push(other.clone());
+    let calm = |report: &Report| head(report).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(
+        calm(&report),
+        "2 min, 2 processes: nothing wrong was found; 2.3 GiB of cache could be given back (2.1 GiB \
+         in tokenizer)."
+    );
+    // What an ended process had is nobody's any more.
+    report.processes[0].state = ProcessState::Killed;
+    assert_eq!(
+        calm(&report),
+        "2 min, 2 processes: nothing wrong was found; 200.0 MiB of cache could be given back (200.0 \
+         MiB in tokenizer)."
+    );
+    // Nor is a little worth a word.
+    report.processes[2].devices[0].allocators[0].releasable_bytes = 10 << 20;
+    assert_eq!(calm(&report), "2 min, 2 processes: nothing wrong was found.");
 }
 
 #[test]

@@ -24,7 +24,7 @@
 //! - What reserved gained because allocated's base rose is a leak, and not counted as creep.
 //! - Thirds are counted in troughs, not in time: a server that idles over night is not cured.
 
-use super::swing::{Growths, Swings, Turn, coarser};
+use super::swing::{Growths, Rest, Swings, Turn, coarser};
 use crate::state::Site;
 
 const MIB: u64 = 1 << 20;
@@ -113,6 +113,12 @@ impl Creep {
         grown: impl Iterator<Item = (Site, u64)>,
     ) {
         self.swings.push(time, allocated, reserved, grown);
+    }
+
+    /// The last moment between requests, as far as that is known.
+    #[must_use]
+    pub fn rest(&self) -> Option<Rest> {
+        self.swings.rest(DEFAULT_STEADY, DEFAULT_STEADY_SHARE)
     }
 
     /// Whether it creeps.

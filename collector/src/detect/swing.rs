@@ -72,6 +72,19 @@ impl Turn {
     }
 }
 
+/// A moment between requests: what they took was given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// When, ns of `CLOCK_MONOTONIC`: a block that was there then and still is has outlived the
+    /// requests before it.
+    pub time: u64,
+    /// Most allocated at once since requests are as they are now.
+    pub peak: u64,
+}
+
+/// Turns that must be known before a trough counts as rest: the first may be a step of loading.
+const TURNS_TO_REST: usize = 3;
+
 /// Turns of a series whose two sides rise by at least `step`.
 #[derive(Clone, Debug)]
 pub(super) struct Swings {
@@ -110,6 +123,21 @@ impl Swings {
     /// Most allocated since the last trough that counts.
     pub fn peak(&self) -> u64 {
         self.peak
+    }
+
+    /// The last moment of rest: the latest trough that is as low as they come lately, within the
+    /// greater of `near` bytes and one part in `share`. A trough in the midst of a request is higher.
+    pub fn rest(&self, near: u64, share: u64) -> Option<Rest> {
+        let turns = &self.turns;
+        if turns.len() < TURNS_TO_REST {
+            return None;
+        }
+        let lately = &turns[turns.len() / 2..];
+        let lowest = lately.iter().map(|turn| turn.allocated).min()?;
+        let reach = lowest.saturating_add(near.max(lowest / share));
+        let last = lately.iter().rfind(|turn| turn.allocated <= reach)?;
+        let peak = lately.iter().map(|turn| turn.peak).max()?.max(self.peak);
+        Some(Rest { time: last.time, peak })
     }
 
     /// The series after one event, and what the event showed the allocator to have taken.
@@ -229,6 +257,19 @@ pub(super) fn coarser(turns: &[Turn], last: u64, step: u64) -> Vec<Turn> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rest_is_the_latest_low_trough_and_none_in_the_midst_of_a_request() {
+        let mut swings = Swings::new(10);
+        let low = [5, 0, 40, 1, 30];
+        for (n, allocated) in low.into_iter().enumerate() {
+            swings.push(10 * n as u64, 100 + n as u64, 0, std::iter::empty());
+            swings.push(10 * n as u64 + 5, allocated, 0, std::iter::empty());
+        }
+        // The last trough is being gone through still, and the one of 40 lay inside a request.
+        assert_eq!(swings.rest(8, 10), Some(Rest { time: 35, peak: 104 }));
+        assert_eq!(Swings::new(10).rest(8, 10), None);
+    }
 
     #[test]
     fn turns_are_bounded_and_lose_no_trough_and_no_depth() {

@@ -34,7 +34,7 @@ pub struct Report {
 /// finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which rule spoke: `creep`.
+    /// Which rule spoke: `out-of-memory`, `creep`, `fragmentation` or `wrong-card`.
     pub verdict: String,
     /// How sure it is.
     pub confidence: Confidence,
@@ -52,6 +52,52 @@ pub struct Finding {
     pub releasable_bytes: u64,
     /// When it began, at the earliest instance.
     pub since_ns: u64,
+    /// Why, where the rule tells reasons apart; docs/findings.md names them.
+    pub cause: Option<String>,
+    /// How fast it grows; null where it does not, or where that cannot be told.
+    pub rate: Option<Rate>,
+    /// The numbers it rests on, of the instance with most bytes.
+    pub evidence: Vec<Evidence>,
+    /// Whose blocks keep memory from going back, greatest leverage first; of the instance with most
+    /// bytes.
+    pub pins: Vec<Pin>,
+}
+
+/// How fast something grows, bytes an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// The middle of what was seen.
+    pub bytes_per_hour: u64,
+    /// One stretch in ten was slower.
+    pub low: u64,
+    /// One stretch in ten was faster.
+    pub high: u64,
+}
+
+/// A number that a finding rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What it is the number of.
+    pub what: String,
+    /// The number.
+    pub value: u64,
+    /// What it had to reach; null where it only explains.
+    pub limit: Option<u64>,
+    /// `bytes`, `percent`, or what is counted.
+    pub unit: String,
+}
+
+/// Blocks of one site that keep memory from going back: each is the only live one in an extent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The site.
+    pub site: String,
+    /// How many.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What they keep.
+    pub stranded_bytes: u64,
 }
 
 /// How sure a finding is.
@@ -77,6 +123,8 @@ pub struct FindingInstance {
     pub role: Option<String>,
     /// Bytes at stake there.
     pub bytes: u64,
+    /// Its process id.
+    pub pid: u32,
 }
 
 /// A GPU and who is on it.

@@ -6,7 +6,7 @@ use wire::record::{Class, Verb};
 
 use super::Steps;
 use crate::{
-    detect::creep::Creep,
+    detect::{creep::Creep, out_of_memory::Moments},
     ledger::{Event, Step},
     state::{Device, State},
 };
@@ -23,6 +23,8 @@ pub struct Played {
     pub creeps: BTreeMap<Device, Creep>,
     /// Times PyTorch's allocator gave up, oldest first.
     pub ooms: Vec<Event>,
+    /// How its memory lay at those times.
+    pub oom_moments: Moments,
     /// Physical bytes of each device by `CLOCK_MONOTONIC`, ns.
     pub reserved: BTreeMap<Device, Steps>,
     /// `CLOCK_MONOTONIC` since when its timeline is known, ns; 0 if from the beginning.
@@ -122,8 +124,15 @@ impl Player<Detectors> {
     #[must_use]
     pub fn finish(mut self) -> Played {
         self.close();
-        let Detectors { creeps, ooms, reserved, .. } = self.observer;
-        Played { state: self.state, creeps, ooms, reserved, known_since: self.known_since }
+        let Detectors { creeps, ooms, oom_moments, reserved, .. } = self.observer;
+        Played {
+            state: self.state,
+            creeps,
+            ooms,
+            oom_moments,
+            reserved,
+            known_since: self.known_since,
+        }
     }
 }
 
@@ -135,6 +144,7 @@ const OOMS: usize = 500;
 pub struct Detectors {
     creeps: BTreeMap<Device, Creep>,
     ooms: Vec<Event>,
+    oom_moments: Moments,
     reserved: BTreeMap<Device, Steps>,
     /// Where the events are all there, ns of `CLOCK_MONOTONIC`; after that roll-ups must do.
     complete_until: u64,
@@ -150,10 +160,11 @@ impl Detectors {
     /// Detectors of a timeline that lacks block events from `complete_until` on, ns of
     /// `CLOCK_MONOTONIC`.
     #[must_use]
-    pub const fn until(complete_until: u64) -> Self {
+    pub fn until(complete_until: u64) -> Self {
         Self {
             creeps: BTreeMap::new(),
             ooms: Vec::new(),
+            oom_moments: Moments::default(),
             reserved: BTreeMap::new(),
             complete_until,
         }
@@ -189,6 +200,7 @@ impl Observer for Detectors {
                 self.ooms.drain(..OOMS);
             }
             self.ooms.push(*event);
+            self.oom_moments.gave_up(state, event);
         }
         if record.class != Class::Block {
             let reserved = state.totals(record.device).reserved();

@@ -39,6 +39,11 @@ impl SiteBook {
         place(self.sites.frames(id)).map(|place| place.to_string())
     }
 
+    /// A site in one line, for a sentence. Native functions have no names yet.
+    pub fn name(&self, id: SiteId) -> String {
+        self.line(id).unwrap_or_else(|| "a line without a Python stack".to_owned())
+    }
+
     /// Writes all sites into the report, with the names of all native functions or only of those
     /// that its text shows.
     pub fn write(self, report: &mut Report, all_names: bool) {
@@ -70,7 +75,10 @@ fn shown(report: &Report) -> impl Iterator<Item = &str> {
         .flat_map(|device| &device.allocators)
         .flat_map(|allocator| allocator.graph_pools.sites.iter().take(NAMED));
     let ooms = devices().flat_map(|device| &device.ooms).map(|oom| oom.site.as_str());
-    let findings = report.findings.iter().map(|finding| finding.site.as_str());
+    let findings = report.findings.iter().flat_map(|finding| {
+        let pins = finding.pins.iter().map(|pin| pin.site.as_str());
+        pins.chain([finding.site.as_str()])
+    });
     let used = live.chain(peak).map(|used| used.site.as_str());
     used.chain(pools.map(|took| took.site.as_str())).chain(ooms).chain(findings)
 }

@@ -40,6 +40,17 @@ pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// A length of time in its largest unit: seconds, minutes, or hours with one decimal.
+#[must_use]
+pub fn duration(ns: u64) -> String {
+    let seconds = ns / 1_000_000_000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        _ => format!("{}.{} h", seconds / 3600, seconds % 3600 / 360),
+    }
+}
+
 /// Time of day, UTC, of `CLOCK_REALTIME` ns.
 #[must_use]
 pub fn clock(time_ns: u64) -> String {
@@ -104,6 +115,17 @@ mod tests {
     fn shares_are_rounded_and_nothing_of_nothing_is_nothing() {
         assert_eq!([percent(1, 3), percent(2, 3), percent(5, 5), percent(0, 0)], [33, 67, 100, 0]);
         assert_eq!(percent(u64::MAX, u64::MAX), 100);
+    }
+
+    #[test]
+    fn lengths_of_time_are_rounded_down_to_a_unit_a_person_uses() {
+        let second = 1_000_000_000;
+        let cases =
+            [(59, "59 s"), (60, "1 min"), (3599, "59 min"), (5399, "1.4 h"), (360_000, "100.0 h")];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds * second), text);
+        }
+        assert_eq!(duration(0), "0 s");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::present::report::{Confidence, Finding};
 
 pub(super) fn show(page: &mut Page, finding: &Finding) {
     let label = match finding.confidence {
+        Confidence::Alert if finding.verdict == "out-of-memory" => "NO MEMORY:  ",
         Confidence::Alert => "PROBLEM:    ",
         Confidence::Suspect => "SUSPECT:    ",
         Confidence::Info => "INFO:       ",

@@ -1,6 +1,7 @@
 //! The report for a person: verdicts first, then each GPU, then each process.
 
 mod amount;
+mod calm;
 mod finding;
 mod gpu;
 mod lines;
@@ -58,15 +59,8 @@ fn verdicts(page: &mut Page, report: &Report) {
     for finding in &wrong {
         finding::show(page, finding);
     }
-    let gave_up = oom::verdicts(page, report);
-    if wrong.is_empty() && !gave_up {
-        let traced = report.processes.iter().filter(|process| process.cuda).count();
-        let sentence = match traced {
-            0 => "No process has used CUDA under memtrace.".to_owned(),
-            1 => "Nothing wrong was found in 1 process.".to_owned(),
-            _ => format!("Nothing wrong was found in {traced} processes."),
-        };
-        page.line(0, &sentence);
+    if wrong.is_empty() {
+        page.paragraph(0, "", &calm::sentence(report));
     }
     for finding in &told {
         finding::show(page, finding);

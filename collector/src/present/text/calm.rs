@@ -1,0 +1,51 @@
+//! The head of a report in which nothing is wrong: one sentence.
+
+use super::{
+    amount::{bytes, duration},
+    who,
+};
+use crate::present::{
+    report::{Process, ProcessState, Report},
+    total,
+};
+
+/// Cache that is not worth a word, bytes.
+const LITTLE: u64 = 64 << 20;
+/// A process is named where it has at least half of the cache, one part in so many.
+const MOST: u64 = 2;
+
+pub(super) fn sentence(report: &Report) -> String {
+    let traced: Vec<&Process> = report.processes.iter().filter(|process| process.cuda).collect();
+    let Some(start) = traced.iter().map(|process| process.start_time_ns).min() else {
+        return "No process has used CUDA under memtrace.".to_owned();
+    };
+    let noun = if traced.len() == 1 { "process" } else { "processes" };
+    format!(
+        "{}, {} {noun}: nothing wrong was found{}.",
+        duration(report.as_of_ns.saturating_sub(start)),
+        traced.len(),
+        cache(&traced),
+    )
+}
+
+/// What `empty_cache()` would give back in the processes that run.
+fn cache(traced: &[&Process]) -> String {
+    let running = traced.iter().filter(|process| process.state == ProcessState::Running);
+    let caches: Vec<(&&Process, u64)> = running.map(|process| (process, of(process))).collect();
+    let all = total(caches.iter().map(|(_, bytes)| *bytes));
+    if all < LITTLE {
+        return String::new();
+    }
+    let most = caches.iter().max_by_key(|(_, bytes)| *bytes);
+    let most = most.filter(|(_, most)| traced.len() > 1 && *most >= all / MOST);
+    let whose = most.map(|(process, most)| {
+        let name = who::name(process.role.as_deref(), &process.command);
+        format!(" ({} in {name})", bytes(*most))
+    });
+    format!("; {} of cache could be given back{}", bytes(all), whose.unwrap_or_default())
+}
+
+fn of(process: &Process) -> u64 {
+    let allocators = process.devices.iter().flat_map(|device| &device.allocators);
+    total(allocators.map(|allocator| allocator.releasable_bytes))
+}
