@@ -15,7 +15,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 release := $(target)/release
 
 .PHONY: build demo test bench lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
-    sglang-environment demo-sglang test-sglang bench-sglang
+    sglang-environment sglang-ready demo-sglang test-sglang bench-sglang
 
 build:
 	cargo build --quiet --release --package memtrace-cli
@@ -66,11 +66,14 @@ sglang-environment:
 
 sglang_python = MEMTRACE=$(abspath $(release))/memtrace target/vgpu/sglang/venv/bin/python
 
-demo-sglang: sglang-environment build virtual-gpu
+sglang-ready: sglang-environment build virtual-gpu
+	$(sglang_python) tests/sglang/warm.py
+
+demo-sglang: sglang-ready
 	$(sglang_python) tests/sglang/demo.py
 
-test-sglang: sglang-environment build virtual-gpu
+test-sglang: sglang-ready
 	$(sglang_python) -m pytest -q -rs -p no:cacheprovider tests/sglang
 
-bench-sglang: sglang-environment build virtual-gpu
+bench-sglang: sglang-ready
 	$(sglang_python) tests/sglang/bench.py

@@ -12,9 +12,9 @@ def requests(count, seed=0, images=True):
     then again from the start with other sizes."""
     draw = random.Random(seed)
     for number in range(count):
-        content = [{"type": "text", "text": "word " * (5 + number % 50 * 4 + draw.randrange(4))}]
+        step = number % 100
+        content = [{"type": "text", "text": "word " * (5 + step * 2 + draw.randrange(2))}]
         if images and number % 2:
-            step = number % 100
             width, height = 224 + 14 * step + draw.randrange(14), 168 + 12 * step + draw.randrange(12)
             content.insert(0, {"type": "image_url", "image_url": {"url": picture(width, height)}})
         yield {

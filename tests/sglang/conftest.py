@@ -1,5 +1,6 @@
 """A machine of its own for each test, and servers that are gone after it."""
 
+import contextlib
 import pathlib
 import sys
 
@@ -7,8 +8,10 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from machine import Machine  # noqa: E402
+from machine import Machine, end_tidily  # noqa: E402
 from server import Server  # noqa: E402
+
+end_tidily()
 
 
 @pytest.fixture
@@ -21,15 +24,12 @@ def machine(tmp_path):
 @pytest.fixture
 def serve(machine):
     """Starts servers, waits until they are ready, and ends them with the test."""
-    servers = []
 
-    def start(*arguments, ready=True, **keywords):
-        server = Server(machine, *arguments, **keywords)
-        servers.append(server)
+    def start(ending, *arguments, ready=True, **keywords):
+        server = ending.enter_context(Server(machine, *arguments, **keywords))
         if ready:
             server.wait_until_ready()
         return server
 
-    yield start
-    for server in servers:
-        server.close()
+    with contextlib.ExitStack() as ending:
+        yield lambda *arguments, **keywords: start(ending, *arguments, **keywords)

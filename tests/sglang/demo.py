@@ -1,7 +1,9 @@
 """The demo: an SGLang server under `memtrace run`, a client that sends it texts and images of growing
 size, and the report about it."""
 
+import argparse
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -11,18 +13,25 @@ sys.path.insert(0, str(HERE.parent / "support"))
 
 from client import requests  # noqa: E402
 from machine import MEMTRACE, VGPU, passing_machine  # noqa: E402
-from server import Server  # noqa: E402
+from server import Server, ServerEnded  # noqa: E402
 
 REQUESTS = 100
+# Where the trace of the last demo lies.
+TRACE = pathlib.Path(VGPU, "sglang/demo-trace")
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=pathlib.Path, metavar="DIR", default=TRACE)
+    trace = parser.parse_args().output
+    shutil.rmtree(trace, ignore_errors=True)
     try:
         with passing_machine("memtrace-demo-") as machine:
-            trace = machine.scratch / "trace"
             serve(machine, trace)
-            return subprocess.run([MEMTRACE, "report", trace]).returncode
-    except AssertionError as failed:
+        status = subprocess.run([MEMTRACE, "report", trace]).returncode
+        say(f"memtrace report {trace} --json tells everything")
+        return status
+    except (ServerEnded, OSError) as failed:
         say(failed)
         return 1
     except KeyboardInterrupt:

@@ -123,7 +123,7 @@ def write_tokenizer(folder):
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(word, special=True) for word in SPECIAL])
-    tokenizer.save(str(folder / "tokenizer.json"))
+    write(folder / "tokenizer.json", json.loads(tokenizer.to_str()))
     write(
         folder / "tokenizer_config.json",
         {
@@ -140,7 +140,10 @@ def write_tokenizer(folder):
 
 
 def write(path, content):
-    path.write_text(json.dumps(content, indent=1))
+    """Writes a file that is not there yet, or is another: a server may be reading it."""
+    text = json.dumps(content, indent=1)
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
 
 
 if __name__ == "__main__":

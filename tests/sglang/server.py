@@ -5,22 +5,31 @@ import json
 import os
 import pathlib
 import pickle
+import select
 import signal
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-READY_SECONDS = 300
+READY_SECONDS = 300  # a cold start compiles for a minute; the rest is for a busy machine
+END_SECONDS = 60
 # What the command line of a role's process says.
 TITLES = {
     "launcher": " -m sglang.launch_server ",
     "scheduler": "sglang::scheduler",
     "detokenizer": "sglang::detokenizer",
 }
+# Whatever proxy the environment names.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # How the names of its shared memory begin.
 SHARED = ("sglang_", "sgl_", "sem.mp-")
+
+
+class ServerEnded(Exception):
+    """The server is not there, with the end of its log."""
 
 
 class Server:
@@ -52,14 +61,14 @@ class Server:
         began = time.monotonic()
         while time.monotonic() - began < READY_SECONDS:
             if self.process.poll() is not None:
-                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.tail()}")
+                raise ServerEnded(f"the server ended with {self.process.returncode}:\n{self.tail()}")
             self.look()
             try:
                 self.request("/health", timeout=5)
                 return time.monotonic() - began
             except OSError:
                 time.sleep(0.2)
-        raise AssertionError(f"the server is not ready after {READY_SECONDS} s:\n{self.tail()}")
+        raise ServerEnded(f"the server is not ready after {READY_SECONDS} s:\n{self.tail()}")
 
     def tail(self):
         return self.log.read_text(errors="replace")[-4000:]
@@ -69,8 +78,11 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         url = f"http://127.0.0.1:{self.port}{path}"
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
-            return answer.read().decode()
+        try:
+            with DIRECTLY.open(request, timeout=timeout) as answer:
+                return answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            raise OSError(f"{path} was refused: {refused}: {refused.read(1000).decode()}") from refused
 
     def chat(self, body):
         """What a request was answered: text, reason to end, counts of tokens."""
@@ -80,13 +92,14 @@ class Server:
         return choice["message"]["content"], choice["finish_reason"], *counts
 
     def look(self):
-        """Remembers the processes of this server and the shared memory they map."""
-        for pid in descendants(self.process.pid):
-            try:
-                self.processes[pid] = self.processes.get(pid) or os.pidfd_open(pid)
-            except ProcessLookupError:
-                continue
+        """Remembers the processes of this server and the shared memory they map; those that live."""
+        living = descendants(self.process.pid) | named(self.machine.name)
+        for pid in living - self.processes.keys():
+            with contextlib.suppress(ProcessLookupError):
+                self.processes[pid] = os.pidfd_open(pid)
+        for pid in living:
             self.shared |= shared_memory(pid)
+        return {pid for pid, handle in self.processes.items() if not has_ended(handle)}
 
     def pids_of(self, role):
         """Pids of the launcher, the schedulers or the detokenizer, in the order of their titles."""
@@ -99,7 +112,8 @@ class Server:
         return [pid for _, pid in sorted(found)]
 
     def probe(self, pid):
-        """What PyTorch of a process says: `devices` (memory_stats of each) and `snapshot`."""
+        """What PyTorch of a process says: `devices` (memory_stats of each) and `snapshot`; and its
+        `preload`."""
         with socket.socket(socket.AF_UNIX) as asked:
             asked.settimeout(60)
             asked.connect(str(self.probes / str(pid)))
@@ -115,26 +129,23 @@ class Server:
         return status
 
     def kill(self):
-        """SIGKILL to every process of the server, and to nobody who watches over it."""
-        self.look()
-        for pid in self.processes.keys() - {self.watcher}:
-            self.end(pid)
+        """SIGKILL to every process of the server, and to nobody who watches over it. Returns when all
+        are dead."""
+        while living := self.look() - {self.watcher}:
+            for pid in living:
+                self.end(pid)
 
     def close(self):
         """Nothing that was the server's stays: no process, no shared memory."""
-        if self.process.poll() is None:
-            self.look()
-        for pid in self.processes:
-            self.end(pid)
-        # What was started since the last look has this machine's name in its environment.
-        name = f"VGPU_NAME={self.machine.name}\0".encode()
-        for pid in processes():
-            if name in read(f"/proc/{pid}/environ"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        self.process.wait(timeout=60)
+        while living := self.look():
+            for pid in living:
+                self.end(pid)
+        self.process.wait()
         for path in self.shared | named_by(self.processes):
             path.unlink(missing_ok=True)
+        for handle in self.processes.values():
+            os.close(handle)
+        self.processes = {}
 
     def __enter__(self):
         return self
@@ -145,6 +156,7 @@ class Server:
     def end(self, pid):
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.processes[pid], signal.SIGKILL)
+        select.select([self.processes[pid]], [], [], END_SECONDS)
 
 
 def free_port():
@@ -155,6 +167,17 @@ def free_port():
 
 def processes():
     return [int(folder.name) for folder in pathlib.Path("/proc").glob("[0-9]*")]
+
+
+def has_ended(handle):
+    """Whether the process of a pidfd is dead; who waits for it may not have come yet."""
+    return bool(select.select([handle], [], [], 0)[0])
+
+
+def named(name):
+    """Processes with this virtual machine in their environment, children of the dead among them."""
+    entry = f"VGPU_NAME={name}\0".encode()
+    return {pid for pid in processes() if entry in read(f"/proc/{pid}/environ")}
 
 
 def descendants(root):
@@ -181,7 +204,7 @@ def shared_memory(pid):
 
 
 def named_by(pids):
-    """What of it the processes `pids` named by themselves, and may have mapped for a moment only."""
+    """What of the shared memory the processes `pids` named by themselves, and may have mapped for a moment only."""
     return {path for path in shared_files() if any(word in map(str, pids) for word in path.name.split("_"))}
 
 

@@ -7,8 +7,9 @@ from golden import normal, shown
 from server import HERE
 
 
-def test_the_demo_prints_what_the_readme_shows():
-    out = subprocess.run([sys.executable, HERE / "demo.py"], capture_output=True, text=True)
+def test_the_demo_prints_what_the_readme_shows(tmp_path):
+    demo = [sys.executable, HERE / "demo.py", "-o", tmp_path / "trace"]
+    out = subprocess.run(demo, capture_output=True, text=True)
     assert out.returncode == 0, out.stderr
     if sys.version_info[:2] == (3, 11):  # the README's: others have other frames
         assert normal(lasting(out.stdout)) == normal(lasting(shown("README.md")))

@@ -23,14 +23,15 @@ def test_the_report_about_a_killed_server_is_what_others_wrote_down(machine, ser
     for client in clients:
         client.start()
     for _ in range(40):
-        answered.acquire(timeout=120)
+        assert answered.acquire(timeout=120)
     # The report while it serves has the same processes.
     roles = {process["pid"]: process["role"] for process in machine.report()["processes"]}
     assert (roles[launcher], roles[scheduler]) == ("tokenizer", "scheduler")
+    assert all(client.is_alive() for client in clients)
     server.kill()
     for client in clients:
         client.join()
-    for pid, role, least in [(launcher, "tokenizer", 0), (scheduler, "scheduler", 50)]:
+    for pid, role, least in [(launcher, "tokenizer", 1), (scheduler, "scheduler", 50)]:
         (process,) = machine.report("-p", pid, "--segments")["processes"]
         assert process["role"] == role and process["state"] in ("killed", "ended")
         segments, blocks = held(process)
@@ -38,7 +39,8 @@ def test_the_report_about_a_killed_server_is_what_others_wrote_down(machine, ser
         true_blocks, _ = call_logs.blocks(logs / f"blocks.{pid}")
         assert len(segments ^ true_segments) <= THREADS, (role, segments ^ true_segments)
         assert len(blocks ^ true_blocks) <= THREADS, (role, blocks ^ true_blocks)
-        assert len(true_blocks) >= least
+        # What both agree on is not nothing.
+        assert segments & true_segments and len(blocks & true_blocks) >= least
 
 
 def ask(server, seed, answered):

@@ -17,10 +17,16 @@ VPYTHON = str(CHECKOUT / "tests/env/vpython")
 SUPPORT = pathlib.Path(__file__).resolve().parent
 
 
+def end_tidily():
+    """Lets the signals that end a program from outside run what tidies up, as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+
+
 @contextlib.contextmanager
 def passing_machine(prefix):
-    """A machine for the time of a program, and nothing of it left behind, however the program ends."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """A machine for the time of a program, and nothing of it left behind."""
+    end_tidily()
     with tempfile.TemporaryDirectory(prefix=prefix) as scratch:
         machine = Machine(pathlib.Path(scratch))
         try:
@@ -46,6 +52,9 @@ class Machine:
             "VGPU_NAME": self.name,
             "MEMTRACE_DIR": str(self.rings),
             "MEMTRACE_BIN": MEMTRACE,
+            # Servers here are asked on this machine only.
+            "no_proxy": "127.0.0.1,localhost",
+            "NO_PROXY": "127.0.0.1,localhost",
         }
 
     def preload(self):

@@ -1,4 +1,4 @@
-"""Says what PyTorch of this process says, to whom asks from outside.
+"""Says what PyTorch of this process says, and what was preloaded, to whom asks from outside.
 
 A thread answers on a Unix socket named by the pid in the folder $PROBES. It asks for every device:
 a side thread's current device is 0, whatever the rank.
@@ -21,7 +21,8 @@ class Answer(socketserver.BaseRequestHandler):
             snapshot = torch.cuda.memory_snapshot()
             for device in range(torch.cuda.device_count()):
                 devices[device] = dict(torch.cuda.memory_stats(device))
-        self.request.sendall(pickle.dumps({"devices": devices, "snapshot": snapshot}))
+        answer = {"devices": devices, "snapshot": snapshot, "preload": os.environ.get("LD_PRELOAD")}
+        self.request.sendall(pickle.dumps(answer))
 
 
 def start():
