@@ -350,7 +350,7 @@ fn a_step_that_uses_it_or_is_under_way_is_no_fragmentation() {
 
 #[test]
 fn a_creep_that_strands_memory_is_not_told_twice() {
-    let mut process = fragmented(7, 600, 2);
+    let mut process = fragmented(7, 600, 0);
     process.played.creeps = BTreeMap::from([(0, crept(10, 0))]);
     let verdicts: Vec<String> =
         report(vec![process]).findings.into_iter().map(|finding| finding.verdict).collect();
