@@ -3,6 +3,7 @@
 #   make demo    a vision-language job on a virtual GPU, and the report about it
 #   make test    everything CI checks
 #   make bench   what tracing costs
+#   make corpus  how often the detectors are right, into docs/corpus.md
 # and with the SGLang server, whose Python packages take 10 GB in the user's cache folder:
 #   make demo-sglang, make test-sglang, make bench-sglang
 
@@ -14,7 +15,7 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 release := $(target)/release
 
-.PHONY: build demo test bench lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
+.PHONY: build demo test bench corpus lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
     sglang-environment sglang-ready demo-sglang test-sglang bench-sglang
 
 build:
@@ -55,6 +56,9 @@ e2e: build environment
 
 bench: build environment
 	MEMTRACE=$(abspath $(release))/memtrace tests/bench/run
+
+corpus:
+	cargo run --quiet --release --package memtrace-tests --bin corpus -- --write docs/corpus.md
 
 # Skipped, with the reason, where there is no GPU.
 real-gpu: build
