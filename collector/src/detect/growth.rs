@@ -89,7 +89,8 @@ impl Growth {
     #[must_use]
     pub fn check(&self) -> Verdict {
         let Some(begin) = self.begin else { return Verdict::NotEnough };
-        let warm = begin + self.windows.warm_up.max((self.now - begin) / WARM_UP_SHARE);
+        let start = self.windows.warm_up.max((self.now - begin) / WARM_UP_SHARE);
+        let warm = begin.saturating_add(start);
         let width = self.valleys.width();
         let skipped = (warm - self.valleys.begin()).div_ceil(width) as usize;
         let over = self.valleys.over();

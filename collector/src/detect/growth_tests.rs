@@ -79,3 +79,13 @@ fn by_steps_the_least_of_each_step_counts() {
     let found = growing(growth.check());
     assert!((found.rate / MIB as f64 - 1.0).abs() < 0.01, "{found:?}");
 }
+
+#[test]
+fn a_clock_at_its_end_is_survived() {
+    let mut growth = Growth::new(BY_TIME);
+    growth.push(u64::MAX, GIB);
+    assert_eq!(growth.check(), Verdict::NotEnough);
+    let mut growth = Growth::new(BY_TIME);
+    [0, u64::MAX, 5].into_iter().for_each(|at| growth.push(at, GIB));
+    assert_eq!(growth.check(), Verdict::Level);
+}

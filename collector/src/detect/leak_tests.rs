@@ -171,4 +171,6 @@ fn a_clock_that_jumps_and_a_look_in_the_past_are_survived() {
     let held = |born| Held { site: SITE, born, bytes: MIB };
     assert_eq!(leaks.look(0, [held(u64::MAX), held(0)]), []);
     assert_eq!(leaks.look(u64::MAX, [held(u64::MAX), held(0)]), []);
+    let damaged = (0..300).map(|n| Held { bytes: u64::MAX, ..held(BEGIN + n * MINUTE) });
+    assert_eq!(leaks.look(BEGIN + 300 * MINUTE, damaged), [], "seen but once");
 }

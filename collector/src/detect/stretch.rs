@@ -53,7 +53,7 @@ impl Stretch {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.survivors.iter().map(|survivor| survivor.bytes).sum()
+        self.survivors.iter().fold(0, |sum, survivor| sum.saturating_add(survivor.bytes))
     }
 
     /// Whether it fills its time: evenly, and until now.
@@ -105,7 +105,8 @@ impl Stretch {
         let mut bins = [0_u64; BINS];
         for Survivor { born, bytes } in &self.survivors {
             let bin = u128::from(born - first) * BINS as u128 / span;
-            bins[(bin as usize).min(BINS - 1)] += weight(*bytes);
+            let bin = &mut bins[(bin as usize).min(BINS - 1)];
+            *bin = bin.saturating_add(weight(*bytes));
         }
         bins
     }
