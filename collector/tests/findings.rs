@@ -78,7 +78,9 @@ fn out_of_memory_says_what_was_free() {
                  allocated. What lay free inside its segments, 16.0 MiB, was too little beside that.";
     assert!(finding.text.starts_with(start), "{}", finding.text);
     // Of the device 954 MiB were in use, of them 50 MiB this process's.
-    assert!(finding.text.ends_with(" 904.0 MiB of it were contexts and what no call took."));
+    assert!(
+        finding.text.ends_with(" 904.0 MiB of the device were contexts and what no call took.")
+    );
 }
 
 #[test]
@@ -91,7 +93,11 @@ fn a_request_that_the_free_pieces_would_have_made_up_for_names_the_pin() {
     let [pin] = finding.pins.as_slice() else { panic!("{:?}", finding.pins) };
     assert_eq!((pin.blocks, pin.bytes, pin.stranded_bytes), (1, 4 * MIB, 16 * MIB));
     assert!(report.sites.contains_key(&pin.site));
-    assert!(finding.text.contains("in pieces of at most 16.0 MiB."), "{}", finding.text);
+    assert!(
+        finding.text.contains("the largest piece, 16.0 MiB, was 64.0 MiB too small."),
+        "{}",
+        finding.text
+    );
     let pinned = " 1 block of 4.0 MiB from job.py:7 step keeps 16.0 MiB of it.";
     assert!(finding.text.contains(pinned), "{}", finding.text);
     assert!(finding.advice.contains("expandable_segments:True in serve (pid 7)"));
@@ -132,7 +138,7 @@ fn others_on_the_card_are_named_and_are_the_reason_where_they_hold_enough() {
     assert_eq!(value(&finding, "held by other processes"), 830 * MIB);
     let also = "Without the 830.0 MiB of other processes it would have been served. Also on the \
                 device then: scheduler (pid 8) 800.0 MiB, pid 99, not traced here, 30.0 MiB by NVML. \
-                74.0 MiB of it were contexts and what no call took.";
+                74.0 MiB of the device were contexts and what no call took.";
     assert!(finding.text.contains(also), "{}", finding.text);
     assert_eq!(told(799 * MIB).cause.as_deref(), Some("lack"));
 }

@@ -193,10 +193,11 @@ fn why(case: &Case<'_>) -> String {
             bytes(total)
         ),
         Cause::Fragmentation => format!(
-            "The {} that lay free inside its segments would have made up for it, but in pieces of \
-             at most {}.",
+            "The {} that lay free inside its segments would have made up for it, but the largest \
+             piece, {}, was {} too small.",
             bytes(free),
-            bytes(largest)
+            bytes(largest),
+            bytes(case.request.bytes.saturating_sub(largest))
         ),
         Cause::OtherProcesses => {
             format!("Without the {} of other processes it would have been served.", bytes(others))
@@ -246,7 +247,9 @@ fn others(case: &Case<'_>) -> String {
     };
     match rest(case) {
         0 => also,
-        rest => format!("{also} {} of it were contexts and what no call took.", bytes(rest)),
+        rest => {
+            format!("{also} {} of the device were contexts and what no call took.", bytes(rest))
+        }
     }
 }
 
