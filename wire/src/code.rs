@@ -56,6 +56,11 @@ impl Code {
     }
 }
 
+/// Where the search for an entry begins.
+fn place(address: u64, fingerprint: u64) -> usize {
+    mix(address ^ mix(fingerprint)) as usize
+}
+
 /// The writing side.
 #[derive(Clone, Copy)]
 pub struct Codes<'a> {
@@ -69,6 +74,27 @@ impl<'a> Codes<'a> {
         Self { words }
     }
 
+    /// The index of the code object at `address` with `fingerprint`, if it is there.
+    #[must_use]
+    pub fn find(&self, address: u64, fingerprint: u64) -> Option<u32> {
+        let mask = self.words.len() / CODE_WORDS - 1;
+        let first = place(address, fingerprint);
+        for i in 0..PROBES.min(mask) {
+            let index = (first + i) & mask;
+            let [at, print, _, _, _, _, _, state] =
+                self.words.get(index * CODE_WORDS..)?.first_chunk()?;
+            // Pairs with the release store of `intern`.
+            match state.load(Acquire) {
+                EMPTY => return None,
+                READY if at.load(Relaxed) == address && print.load(Relaxed) == fingerprint => {
+                    return u32::try_from(index).ok();
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
     /// The index of the code object at `address` with `fingerprint`; if it is not there `copy`
     /// gives its content, which is added. `None` when there is no room or `copy` gives nothing.
     #[must_use]
@@ -79,7 +105,7 @@ impl<'a> Codes<'a> {
         copy: impl FnOnce() -> Option<Code>,
     ) -> Option<u32> {
         let mask = self.words.len() / CODE_WORDS - 1;
-        let first = mix(address ^ mix(fingerprint)) as usize;
+        let first = place(address, fingerprint);
         for i in 0..PROBES.min(mask) {
             let index = (first + i) & mask;
             let [at, print, name, file, lines, line, python, state] =

@@ -188,10 +188,12 @@ pub enum Counter {
     BeforeStart = 12,
     /// Processes forked from this one that reached a hook; they record nothing.
     Forked = 13,
+    /// Marks whose name found no room.
+    NamesFull = 14,
 }
 
 /// Number of [`Counter`]s a file has room for.
 pub const COUNTER_WORDS: usize = 40;
 
-const _: () = assert!((Counter::Forked as usize) < COUNTER_WORDS);
+const _: () = assert!((Counter::NamesFull as usize) < COUNTER_WORDS);
 const _: () = assert!(COUNTERS + COUNTER_WORDS <= ARENA_NEXT);

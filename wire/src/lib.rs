@@ -32,6 +32,7 @@ pub mod folder;
 pub mod header;
 pub mod layout;
 pub mod live;
+pub mod mark;
 pub mod module;
 pub mod record;
 pub mod ring;

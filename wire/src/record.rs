@@ -29,7 +29,7 @@
 //! | OutOfMemory | Block | allocated bytes | bytes asked for | reserved bytes; free bytes of the device in the second slot |
 //! | Reset | None | 0 | 0 | context that ended, 0 for the device's primary one |
 //! | Capture | None | stream | 1 begin, 0 end | captures under way after it |
-//! | Mark | None | span of the name in the arena | 0 | 0 push or point, 1 pop |
+//! | Mark | None | id of the name | number at its end | what it says, see [`crate::mark`] |
 //! | Second | None | first extra word | second | third |
 
 /// Stack id of "no stack was taken": the root of the trie.

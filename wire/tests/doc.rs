@@ -15,6 +15,7 @@ use wire::{
         CODE_WORDS, DEVICE_WORDS, DEVICES, ENTRY_WORDS, FULL, HEADER_WORDS, MODULE_WORDS,
         NODE_WORDS, SLOT_WORDS, SMALL, TEXT_WORDS, WORD,
     },
+    mark::Kind,
     record::{Class, Verb},
 };
 
@@ -108,6 +109,7 @@ fn numbers_of_verbs_classes_and_counters_are_those_of_the_code() {
         UnknownDevice,
         BeforeStart,
         Forked,
+        NamesFull,
     ];
     let known: BTreeMap<String, usize> =
         all.iter().map(|c| (format!("{c:?}"), *c as usize)).collect();
@@ -115,6 +117,16 @@ fn numbers_of_verbs_classes_and_counters_are_those_of_the_code() {
     assert_eq!(
         counters.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<BTreeMap<_, _>>(),
         known
+    );
+}
+
+#[test]
+fn the_kinds_of_marks_are_those_of_the_code() {
+    let kinds = numbers("| kind | number | what it says |", 0, 1);
+    let known = (0..8).filter_map(|n| Some((format!("{:?}", Kind::of(n)?), n as usize)));
+    assert_eq!(
+        kinds.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<BTreeMap<_, _>>(),
+        known.collect::<BTreeMap<_, _>>()
     );
 }
 

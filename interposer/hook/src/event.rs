@@ -9,7 +9,7 @@
 use wire::record::Class;
 
 /// Number of this interface; the recorder refuses any other.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Symbol of the recorder's [`StartFn`].
 pub const START_SYMBOL: &[u8] = b"memtrace_core_start\0";
@@ -46,6 +46,9 @@ pub enum Op {
     Lost = 11,
     /// The driver's version is `size`; sent once, first of all.
     Driver = 12,
+    /// The program marks its time: `classes` is a [`wire::mark::Kind`], the name the `size` bytes at
+    /// `address` (none if that is 0), `aux` the range, `extra` the domain.
+    Mark = 13,
 }
 
 /// One call, as a hook saw it.

@@ -21,6 +21,8 @@ pub mod ipc;
 pub mod linear;
 pub mod linkage;
 pub mod loader;
+pub mod mark;
+pub mod nvtx;
 pub mod pool;
 pub mod resolver;
 pub mod table;

@@ -5,6 +5,7 @@
 //! call succeeds. Then it opens the recorder, `libmemtrace_core.so`, which lies beside it.
 //!
 //! * `entries`: exported and hidden entry of each hook, from the table in crate `hook`
+//! * `marks`, `nvtx`: what programs call, or NVTX calls for them, to mark their time
 //! * `resolve`: `dlsym` and `dlvsym`, which jump to the real ones
 //! * `recorder`: finds, opens and ends the recorder
 //! * `thread`: the 64 bytes of thread-local storage
@@ -16,6 +17,8 @@ compile_error!(
 );
 
 mod entries;
+mod marks;
+mod nvtx;
 mod recorder;
 mod resolve;
 mod thread;

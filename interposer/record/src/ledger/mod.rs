@@ -5,6 +5,7 @@ mod gauges;
 mod give;
 mod handles;
 mod holdings;
+mod marks;
 mod pools;
 mod sweep;
 mod take;
@@ -36,7 +37,7 @@ use crate::{
     start::{self, Cookie},
     sys,
 };
-use {contexts::Contexts, gauges::Gauges, holdings::Holdings};
+use {contexts::Contexts, gauges::Gauges, holdings::Holdings, marks::Names};
 
 /// One process's ledger.
 pub struct Ledger<'a> {
@@ -48,6 +49,7 @@ pub struct Ledger<'a> {
     gauges: Gauges<'a>,
     counters: Counters<'a>,
     stacks: Stacks<'a>,
+    names: Names<'a>,
     contexts: Contexts,
     /// Pools seen so far; a pool's ordinal is its number.
     pools: AtomicU64,
@@ -102,6 +104,7 @@ impl<'a> Ledger<'a> {
             gauges: Gauges::new(sections.devices),
             counters,
             stacks: Stacks::new(&sections, counters, inside)?,
+            names: Names::new(&sections)?,
             contexts: Contexts::new(),
             pools: AtomicU64::new(0),
             calls: AtomicU64::new(0),
@@ -113,7 +116,8 @@ impl<'a> Ledger<'a> {
     /// Records one event.
     ///
     /// # Safety
-    /// `event.thread` points to the calling thread's block.
+    /// `event.thread` points to the calling thread's block, and where `event` is [`Op::Mark`] its
+    /// `size` bytes at `address` can be read.
     pub unsafe fn record(&self, event: &mut Event) {
         if !self.is_mine() || self.stopped.load(Relaxed) {
             return;
@@ -145,6 +149,8 @@ impl<'a> Ledger<'a> {
             Op::Device => self.device(event),
             Op::Retained => self.retained(event),
             Op::Lost => self.counters.add(event.size as usize, 1),
+            // SAFETY: by the caller's promise.
+            Op::Mark => unsafe { self.mark(now, event) },
             Op::Driver => self.header(header::DRIVER_VERSION, event.size),
         }
     }
