@@ -30,6 +30,7 @@ impl Bench {
         let mut command = Command::new(self.folder.join("memtrace"));
         command.args(arguments).current_dir(&self.folder);
         command.env("MEMTRACE_DIR", self.folder.join("rings")).env_remove("LD_PRELOAD");
+        command.env_remove("NVTX_INJECTION64_PATH");
         command
     }
 
@@ -150,4 +151,21 @@ fn lib_says_where_the_library_should_be() {
     let output = Bench::new("lib").run(&["lib"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("libmemtrace.so is not there"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_environment_for_a_job_names_the_library_twice() {
+    let bench = Bench::new("environment");
+    for file in ["libmemtrace.so", "libmemtrace_core.so"] {
+        fs::write(bench.folder.join(file), "").unwrap();
+    }
+    let library = bench.folder.join("libmemtrace.so").canonicalize().unwrap();
+    let library = library.to_str().unwrap();
+    let said = |command: &mut Command| String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let both = said(&mut bench.command(&["lib", "--env"]));
+    assert_eq!(both, format!("LD_PRELOAD={library} NVTX_INJECTION64_PATH={library}\n"));
+    let mut command = bench.command(&["lib", "--env"]);
+    command.env("LD_PRELOAD", "libother.so").env("NVTX_INJECTION64_PATH", "/opt/other.so");
+    // The loader says that there is no such library, and goes on.
+    assert_eq!(said(&mut command), format!("LD_PRELOAD=libother.so:{library}\n"));
 }

@@ -6,6 +6,7 @@
 //! source ─▶ state ─▶ detect ─▶ present
 //!    └────▶ store ──┘            ▲
 //! process (who, role, end) ──────┤
+//! phase (what happened when) ────┤
 //! symbol (stacks, sites) ────────┘
 //!
 //! session: runs a job, drains its processes into a store while they live
@@ -18,6 +19,7 @@
 pub mod detect;
 pub mod ledger;
 pub mod nvml;
+pub mod phase;
 pub mod present;
 pub mod process;
 pub mod session;

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use collector::session::preload;
 
 use crate::{failure::Failure, output};
 
@@ -12,12 +13,17 @@ const RECORDER: &str = "libmemtrace_core.so";
 
 /// Print the path of the library for LD_PRELOAD
 #[derive(Debug, Args)]
-pub struct Lib {}
+pub struct Lib {
+    /// Print the environment for a job that `memtrace run` does not start: env $(memtrace lib --env) CMD
+    #[arg(long)]
+    env: bool,
+}
 
 impl Lib {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let path = library()?;
-        output::print(&format!("{}\n", path.display()))?;
+        let line = if self.env { preload::environment(&path) } else { path.display().to_string() };
+        output::print(&(line + "\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -8,6 +8,7 @@ use super::Steps;
 use crate::{
     detect::{creep::Creep, out_of_memory::Moments},
     ledger::{Event, Step},
+    phase::{Phases, Told},
     state::{Device, State},
 };
 
@@ -29,12 +30,20 @@ pub struct Played {
     pub reserved: BTreeMap<Device, Steps>,
     /// `CLOCK_MONOTONIC` since when its timeline is known, ns; 0 if from the beginning.
     pub known_since: u64,
+    /// Its phases.
+    pub phases: Told,
 }
 
 /// Whoever wants to see each event as it is applied.
 pub trait Observer {
     /// `event` has just been applied to `state`.
     fn applied(&mut self, state: &mut State, event: &Event);
+
+    /// Slots were lost, and what is held is not known.
+    fn lost(&mut self) {}
+
+    /// `state` is what was held right after the loss.
+    fn found(&mut self, _state: &State) {}
 
     /// The live table was read, and `state` is as it says.
     fn resynced(&mut self, _state: &State) {}
@@ -72,6 +81,7 @@ impl<O: Observer> Player<O> {
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Lost(_) => {
+                self.observer.lost();
                 self.held.get_or_insert_default();
             }
             Step::Event(event) => match &mut self.held {
@@ -88,6 +98,7 @@ impl<O: Observer> Player<O> {
                         self.known_since = held.first().map_or(0, |event| event.record.time);
                     }
                     self.state.resync_before(live, &held);
+                    self.observer.found(&self.state);
                     held.iter().for_each(|event| self.apply(event));
                 }
                 self.state.resync(live);
@@ -124,7 +135,7 @@ impl Player<Detectors> {
     #[must_use]
     pub fn finish(mut self) -> Played {
         self.close();
-        let Detectors { creeps, ooms, oom_moments, reserved, .. } = self.observer;
+        let Detectors { creeps, ooms, oom_moments, reserved, phases, .. } = self.observer;
         Played {
             state: self.state,
             creeps,
@@ -132,6 +143,7 @@ impl Player<Detectors> {
             oom_moments,
             reserved,
             known_since: self.known_since,
+            phases: phases.finish(),
         }
     }
 }
@@ -146,6 +158,7 @@ pub struct Detectors {
     ooms: Vec<Event>,
     oom_moments: Moments,
     reserved: BTreeMap<Device, Steps>,
+    phases: Phases,
     /// Where the events are all there, ns of `CLOCK_MONOTONIC`; after that roll-ups must do.
     complete_until: u64,
 }
@@ -166,6 +179,7 @@ impl Detectors {
             ooms: Vec::new(),
             oom_moments: Moments::default(),
             reserved: BTreeMap::new(),
+            phases: Phases::default(),
             complete_until,
         }
     }
@@ -193,8 +207,22 @@ pub struct Figures {
 }
 
 impl Observer for Detectors {
+    fn lost(&mut self) {
+        self.phases.lost();
+    }
+
+    fn found(&mut self, state: &State) {
+        if state.now() < self.complete_until {
+            self.phases.found(state);
+        }
+    }
+
     fn applied(&mut self, state: &mut State, event: &Event) {
         let Event { record, .. } = event;
+        if record.time >= self.complete_until {
+            self.phases.lost();
+        }
+        self.phases.applied(state, event);
         if (record.verb, record.class) == (Verb::OutOfMemory, Class::Block) {
             if self.ooms.len() == 2 * OOMS {
                 self.ooms.drain(..OOMS);

@@ -119,7 +119,9 @@ fn userinfo_end(text: &str) -> Option<usize> {
     authority[..end].rfind('@').map(|at| at + 2)
 }
 
-fn quote(argument: &str) -> String {
+/// An argument as a shell would need it.
+#[must_use]
+pub fn quote(argument: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_=+.,:/@%*".contains(c);
     if !argument.is_empty() && argument.chars().all(plain) {
         return argument.to_owned();

@@ -6,12 +6,13 @@ use super::Losses;
 use crate::ledger::Health;
 
 /// Each kind of loss that leaves something out, and what it means.
-const LOSSES: [(Counter, &str); 8] = [
+const LOSSES: [(Counter, &str); 9] = [
     (Counter::TrieFull, "stacks are missing: the table of stacks was full"),
     (Counter::StackTruncated, "outer callers are missing of stacks deeper than what is recorded"),
     (Counter::CodesFull, "Python frames have no name: the table of code objects was full"),
     (Counter::ArenaFull, "names were left out: the room for text was full"),
     (Counter::ModulesFull, "libraries are unknown: the table of modules was full"),
+    (Counter::NamesFull, "marks have no name: the room for names of phases was full"),
     (Counter::UnmappedName, "driver functions were recognised by name only"),
     (Counter::UnknownDevice, "calls could not be told a device"),
     (Counter::BeforeStart, "calls came before recording could start"),
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn losses_reach_the_reader_with_their_number() {
         let mut health = Health { python_state: 2, python_version: 3 << 8 | 9, ..on() };
-        health.counters = vec![0; 14];
+        health.counters = vec![0; 15];
         health.counters[Counter::LiveOverflow as usize] = 7;
         health.counters[Counter::TrieFull as usize] = 8;
         let losses = Losses { damaged: 5, blocks_unstored_since: Some(1), ..Losses::default() };

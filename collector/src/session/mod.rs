@@ -14,7 +14,7 @@ mod drainer;
 mod gpus;
 mod job_folder;
 mod pace;
-mod preload;
+pub mod preload;
 mod refused;
 mod sampler;
 mod sink;

@@ -7,7 +7,11 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::process::redact;
+
 const PRELOAD: &str = "LD_PRELOAD";
+/// Where NVTX finds the library that hears its ranges.
+const NVTX: &str = "NVTX_INJECTION64_PATH";
 /// The recorder, which the library opens beside itself.
 const CORE: &str = "libmemtrace_core.so";
 
@@ -43,9 +47,28 @@ pub fn check(library: &Path) -> Result<(), String> {
     }
 }
 
-/// Sets the environment of the command.
+/// Sets the environment of the command. Another tool that listens to NVTX goes on doing so: there is
+/// room for one.
 pub fn set(command: &mut Command, library: &Path, rings: &Path) {
     command.env(PRELOAD, value(library)).env("MEMTRACE_DIR", rings);
+    if is_free(std::env::var_os(NVTX).as_deref()) {
+        command.env(NVTX, library);
+    }
+}
+
+fn is_free(nvtx: Option<&OsStr>) -> bool {
+    nvtx.is_none_or(OsStr::is_empty)
+}
+
+/// The environment that a job needs to be traced, as a person puts it before a command.
+#[must_use]
+pub fn environment(library: &Path) -> String {
+    let value = |value: &OsStr| redact::quote(&value.to_string_lossy());
+    let preload = format!("{PRELOAD}={}", value(&self::value(library)));
+    if !is_free(std::env::var_os(NVTX).as_deref()) {
+        return preload;
+    }
+    format!("{preload} {NVTX}={}", value(library.as_os_str()))
 }
 
 /// Our library after what is there already: others' libraries that hook the same functions go on
@@ -87,6 +110,12 @@ mod tests {
         );
         let there = "/opt/libmemtrace.so:/a.so";
         assert_eq!(appended(Some(there.as_ref()), library), there);
+    }
+
+    #[test]
+    fn one_tool_listens_to_nvtx_and_the_one_that_did_goes_on() {
+        assert!(is_free(None) && is_free(Some("".as_ref())));
+        assert!(!is_free(Some("/opt/nsight/libToolsInjection64.so".as_ref())));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use wire::{
     arena::Span,
     code, header,
     layout::WORD,
+    mark::Mark,
     module,
     record::NO_STACK,
     trie::{FrameKind, Node},
@@ -47,11 +48,14 @@ impl TableReader {
         }
     }
 
-    /// Copies the stacks that `record` names.
+    /// Copies the stacks that `record` names, and the name of a mark.
     ///
     /// # Errors
     /// The file cannot be read any more.
     pub fn record(&mut self, ring: &RingFile, record: &Record) -> Result<(), Damage> {
+        if let Some(mark) = Mark::of(record) {
+            self.code(ring, mark.name)?;
+        }
         self.stacks(ring, record.native, record.python)
     }
 

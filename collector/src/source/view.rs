@@ -64,7 +64,7 @@ pub fn process(ring: &RingFile) -> Result<Process, Damage> {
     let live = ring.live()?;
     for slot in &drained {
         if let Drained::Slot { record: Some(record), .. } = slot {
-            tables.stacks(ring, record.native, record.python)?;
+            tables.record(ring, record)?;
         }
     }
     for entry in &live.entries {

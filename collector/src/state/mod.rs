@@ -107,6 +107,11 @@ impl State {
         self.books.get(device).map(|account| account.totals).unwrap_or_default()
     }
 
+    /// The blocks of PyTorch's: device, address, bytes and who took them.
+    pub fn blocks(&self) -> impl Iterator<Item = (Device, u64, u64, Site)> {
+        self.blocks.iter().map(|b| (b.value.device, b.start, b.size, b.value.site))
+    }
+
     /// Pinned host memory, bytes.
     #[must_use]
     pub fn pinned(&self) -> u64 {

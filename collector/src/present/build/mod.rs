@@ -5,6 +5,7 @@ mod finding;
 mod gpu;
 mod graph_pools;
 mod neighbours;
+mod phases;
 mod process;
 mod sites;
 

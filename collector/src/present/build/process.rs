@@ -1,10 +1,10 @@
 //! A process of the report.
 
-use super::{Detail, Subject, device, sites::SiteBook};
+use super::{Detail, Subject, device, phases, sites::SiteBook};
 use crate::{
     ledger::End,
     nvml::Reading,
-    present::report::{Events, Process, ProcessState},
+    present::report::{Events, Phases, Process, ProcessState},
     process::Bystander,
 };
 use wire::header::Counter;
@@ -42,6 +42,7 @@ pub(super) fn traced(
             in_flight: process.in_flight.into(),
         },
         warnings: process.warnings.clone(),
+        phases: phases::phases(subject, book),
     }
 }
 
@@ -61,6 +62,7 @@ pub(super) fn bystander(bystander: &Bystander) -> Process {
         pinned_host_bytes: 0,
         events: Events::default(),
         warnings: Vec::new(),
+        phases: Phases::default(),
     }
 }
 

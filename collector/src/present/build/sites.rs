@@ -75,12 +75,16 @@ fn shown(report: &Report) -> impl Iterator<Item = &str> {
         .flat_map(|device| &device.allocators)
         .flat_map(|allocator| allocator.graph_pools.sites.iter().take(NAMED));
     let ooms = devices().flat_map(|device| &device.ooms).map(|oom| oom.site.as_str());
+    let phases = report.processes.iter().flat_map(|process| &process.phases.phases);
+    let phases = phases.flat_map(|phase| &phase.devices).flat_map(|device| {
+        device.peak_sites.iter().chain(&device.survivor_sites).map(|used| used.site.as_str())
+    });
     let findings = report.findings.iter().flat_map(|finding| {
         let pins = finding.pins.iter().map(|pin| pin.site.as_str());
         pins.chain([finding.site.as_str()])
     });
     let used = live.chain(peak).map(|used| used.site.as_str());
-    used.chain(pools.map(|took| took.site.as_str())).chain(ooms).chain(findings)
+    used.chain(pools.map(|took| took.site.as_str())).chain(ooms).chain(findings).chain(phases)
 }
 
 fn frame(frame: &Frame, names: &Names) -> report::Frame {

@@ -44,6 +44,13 @@ pub(super) struct Item<'a> {
     unbacked: u64,
 }
 
+impl<'a> Item<'a> {
+    /// Of which no more is known.
+    pub(super) fn plain(site: &'a str, bytes: u64, pieces: u64) -> Self {
+        Self { site, bytes, pieces, in_pools: 0, unbacked: 0 }
+    }
+}
+
 impl<'a> From<&'a SiteUse> for Item<'a> {
     fn from(used: &'a SiteUse) -> Self {
         Self {

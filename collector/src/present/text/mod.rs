@@ -7,6 +7,7 @@ mod gpu;
 mod lines;
 mod oom;
 mod page;
+mod phases;
 mod process;
 mod segment;
 mod site;

@@ -6,7 +6,7 @@ use super::{
     amount::{bytes, clock, count, known, percent},
     lines, oom,
     page::Page,
-    segment, who,
+    phases, segment, who,
 };
 use crate::present::{
     report::{Allocator, Device, Events, Process, ProcessState, Report, SiteUse},
@@ -38,6 +38,7 @@ pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     if process.pinned_host_bytes > 0 {
         page.line(2, &format!("pinned host memory: {}", bytes(process.pinned_host_bytes)));
     }
+    phases::show(page, report, &process.phases);
     losses(page, process);
     for warning in &process.warnings {
         page.paragraph(2, "Warning: ", warning);

@@ -1,0 +1,209 @@
+//! Phases: named stretches of a process's own time, and what memory did in each.
+//!
+//! ```text
+//! Mark slots ──▶ open     which phases are open, and which mark ends which
+//! Block slots ─▶ course   what was held since each open phase began: peak, sites, survivors
+//!                  └───▶ told   per name, once a phase has ended
+//! ```
+//!
+//! The rules, for marks that do not fit together:
+//! * A name ends the phase of that name that its thread began last; what the thread began by name
+//!   inside of it ends with it, and counts as *unended*. A pop ends what its thread pushed last in
+//!   its domain, a stop the range of its number.
+//! * An end that finds nothing to end is counted, and ends nothing.
+//! * Where slots were lost, every open phase is *cut*: nobody knows what happened in it, so it is
+//!   counted and nothing else of it is told. So is a phase while too many are open.
+//! * A phase that is open at the end of the timeline tells its peak, and nothing of its end.
+
+mod course;
+mod open;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod told;
+
+pub use steps::{Steps, steps};
+pub use told::{Moment, Name, OnDevice, Told};
+
+use std::collections::BTreeMap;
+
+use wire::{
+    mark::{Kind, Mark, NAME_BYTES, NAME_LOST, NO_NAME},
+    record::{Class, Verb},
+};
+
+use crate::{
+    ledger::{Event, Tables},
+    state::{Device, State},
+};
+use {course::Course, open::Open};
+
+/// Phases that are followed at once; more than that are counted and not followed.
+const FOLLOWED: usize = 1024;
+/// Phases that are open at most. A program that goes on beginning without ending loses them all.
+const MOST_OPEN: usize = 1 << 16;
+
+/// The phases of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Phases {
+    open: Open,
+    courses: BTreeMap<Device, Course>,
+    /// Begins so far: the number of a stretch of time.
+    begun: u64,
+    /// Whether a mark was seen; without one nothing is kept.
+    marked: bool,
+    /// Whether what is held is not known, because slots were lost.
+    lost: bool,
+    followed: usize,
+    told: Told,
+}
+
+impl Phases {
+    /// `event` has just been applied to `state`.
+    pub fn applied(&mut self, state: &State, event: &Event) {
+        let record = &event.record;
+        if let Some(mark) = Mark::of(record) {
+            if !std::mem::replace(&mut self.marked, true) && !self.lost {
+                self.begin_courses(state);
+            }
+            self.mark(&mark, record.tid, record.time);
+            return;
+        }
+        if !self.marked || self.lost || record.class == Class::None {
+            return;
+        }
+        let begun = self.begun;
+        let course = self.courses.entry(record.device).or_insert_with(|| Course::new(begun));
+        match (record.verb, record.class) {
+            (Verb::Alloc, Class::Block) => course.born(begun, record),
+            (Verb::FreeBegin, Class::Block) => course.died(record.address),
+            _ => {}
+        }
+        course.settle(state.totals(record.device).reserved(), record.time);
+    }
+
+    /// Slots were lost: what is held is not known from here on.
+    pub fn lost(&mut self) {
+        if !std::mem::replace(&mut self.lost, true) {
+            self.cut();
+        }
+    }
+
+    /// `state` is what was held right after the loss.
+    pub fn found(&mut self, state: &State) {
+        self.lost = false;
+        if self.marked {
+            self.begin_courses(state);
+        }
+    }
+
+    /// The end of the timeline.
+    #[must_use]
+    pub fn finish(mut self) -> Told {
+        for begun in self.open.take_all() {
+            let told = self.told.name(begun.name);
+            told.open += 1;
+            told.since(begun.time);
+            if let Some(stretch) = begun.stretch {
+                for (device, course) in &self.courses {
+                    told.peak(*device, course.since(stretch));
+                }
+            }
+        }
+        self.told
+    }
+
+    fn begin_courses(&mut self, state: &State) {
+        self.courses.clear();
+        for (device, address, size, site) in state.blocks() {
+            let begun = self.begun;
+            let course = self.courses.entry(device).or_insert_with(|| Course::new(begun));
+            course.held(address, size, site);
+        }
+        for device in state.devices() {
+            let begun = self.begun;
+            let course = self.courses.entry(device).or_insert_with(|| Course::new(begun));
+            course.settle(state.totals(device).reserved(), state.now());
+        }
+    }
+
+    fn mark(&mut self, mark: &Mark, thread: u32, time: u64) {
+        match mark.kind {
+            Kind::Point => self.told.moment((mark.name, mark.number), time),
+            Kind::Begin | Kind::Push | Kind::Start => self.begin(mark, thread, time),
+            Kind::End | Kind::Pop | Kind::Stop => self.end(mark, thread, time),
+        }
+    }
+
+    fn begin(&mut self, mark: &Mark, thread: u32, time: u64) {
+        if self.open.count() == MOST_OPEN {
+            self.cut();
+        }
+        let follow = !self.lost && self.followed < FOLLOWED;
+        let stretch = follow.then(|| {
+            self.begun += 1;
+            self.followed += 1;
+            let begun = self.begun;
+            self.courses.values_mut().for_each(|course| course.begin(begun));
+            begun
+        });
+        if let Some(replaced) = self.open.begin(mark, thread, time, stretch) {
+            self.told.name(replaced.name).cut += 1;
+            replaced.stretch.into_iter().for_each(|stretch| self.leave(stretch));
+        }
+    }
+
+    fn end(&mut self, mark: &Mark, thread: u32, time: u64) {
+        let ended = self.open.end(mark, thread);
+        if ended.is_empty() {
+            self.told.ends_without_begin += 1;
+            return;
+        }
+        let last = ended.len() - 1;
+        for (at, begun) in ended.into_iter().enumerate() {
+            let told = self.told.name(begun.name);
+            let Some(stretch) = begun.stretch else {
+                told.cut += 1;
+                continue;
+            };
+            told.ended(begun.time, time);
+            told.unended += u64::from(at < last);
+            for (device, course) in &self.courses {
+                let since = course.since(stretch);
+                told.peak(*device, since);
+                told.survived(*device, since.survived());
+            }
+            self.leave(stretch);
+        }
+    }
+
+    /// What came about in a stretch counts for the phase around it from now on.
+    fn leave(&mut self, stretch: u64) {
+        self.followed -= 1;
+        let is_first = self.open.first_stretch().is_none_or(|first| first > stretch);
+        self.courses.values_mut().for_each(|course| course.leave(stretch, is_first));
+    }
+
+    fn cut(&mut self) {
+        for begun in self.open.take_all() {
+            self.told.name(begun.name).cut += 1;
+        }
+        self.followed = 0;
+        self.courses.values_mut().for_each(Course::forget);
+    }
+}
+
+/// Id of a name, and the number at its end.
+type NameId = (u32, Option<u64>);
+
+/// The text of a name's id, where `tables` are its process's.
+#[must_use]
+pub fn text(tables: &Tables, id: u32) -> String {
+    match (id, tables.codes.get(&id)) {
+        (NO_NAME, _) => "(no name)".to_owned(),
+        (NAME_LOST, _) => "(name lost)".to_owned(),
+        (_, None) => "(name not known)".to_owned(),
+        // Of an honest process it is not longer, nor empty where it could be seen.
+        (_, Some(code)) => code.name.chars().take(NAME_BYTES).collect(),
+    }
+}
