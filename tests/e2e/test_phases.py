@@ -1,10 +1,12 @@
 """Phases have the peaks and the survivors that PyTorch says they had, however they were marked."""
 
 import json
+import pathlib
+import subprocess
 
 import pytest
 from conftest import PROGRAMS
-from machine import CHECKOUT, MEMTRACE, VPYTHON
+from machine import CHECKOUT, MEMTRACE, VGPU, VPYTHON
 
 MODULE = str(CHECKOUT / "python")
 SEEDS = 4
@@ -95,3 +97,17 @@ def test_marks_that_do_not_fit_together_are_told_apart(machine):
     assert threads[0]["count"] == 2000
     marks = {mark["name"]: mark["count"] for mark in said["marks"]}
     assert marks["a moment"] == 1
+
+
+def test_all_kinds_of_nvtx_ranges_are_heard(machine):
+    program = machine.scratch / "nvtx"
+    (headers,) = pathlib.Path(VGPU, "torch/venv/lib").glob("python3*/site-packages/nvidia/cu13/include")
+    link = [f"-L{VGPU}", "-l:libcuda.so.1", "-ldl", f"-Wl,-rpath,{VGPU}"]
+    subprocess.run(["cc", f"-I{headers}", PROGRAMS / "nvtx.c", "-o", program, *link], check=True)
+    environment = machine.run(MEMTRACE, "lib", "--env").stdout.split()
+    assert machine.run("env", *environment, program).returncode == 0
+    named, said = phases(machine.report())
+    counts = {name: phase["count"] for name, phase in named.items()}
+    assert counts == {"outer": 1, "registered": 2, "(no name)": 1, "first": 1}
+    assert [mark["name"] for mark in said["marks"]] == ["a mark", "registered"]
+    assert said["ends_without_begin"] == 0
