@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ABI 2 /* interposer/hook/src/event.rs */
+
 struct event {
     uint8_t op, class, api, device;
     int32_t result;
@@ -19,7 +21,7 @@ struct start { uint32_t abi; const char *names; uint64_t length; uint64_t inside
 struct recorder { uint32_t abi; void (*record)(struct event *); void (*exit)(void); };
 
 static const char *ops[] = {"?", "took", "giving", "gave", "block-back", "reading", "oom", "reset",
-                            "capture", "device", "retained", "lost", "driver"};
+                            "capture", "device", "retained", "lost", "driver", "mark"};
 static const char *names;
 static uint64_t names_length;
 static int file = -1;
@@ -47,12 +49,12 @@ static void record(struct event *event) {
 
 static void finish(void) { say("exit\n"); }
 
-static const struct recorder recorder = {1, record, finish};
+static const struct recorder recorder = {ABI, record, finish};
 
 const struct recorder *memtrace_core_start(const struct start *start) {
     names = start->names, names_length = start->length;
     const char *path = getenv("EVENTS");
-    if (start->abi != 1 || !path || (file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0) return 0;
+    if (start->abi != ABI || !path || (file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0) return 0;
     say("start\n");
     return &recorder;
 }
