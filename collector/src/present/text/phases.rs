@@ -11,6 +11,9 @@ use crate::present::report::{Phase, PhaseDevice, PhaseSite, Phases, Report};
 const MOST: usize = 8;
 /// Those of them whose lines are shown.
 const LISTED: usize = 4;
+/// Less than this of a run's time, ns, is none of its phases: libraries of NVIDIA's name each of
+/// their calls for profilers.
+const BRIEF: u64 = 100_000_000;
 /// Marks shown.
 const MARKS: usize = 5;
 
@@ -25,11 +28,17 @@ pub(super) fn show(page: &mut Page, report: &Report, phases: &Phases) {
         return;
     }
     page.line(2, &heading(phases));
-    for (at, phase) in phases.phases.iter().take(MOST).enumerate() {
+    let (brief, told): (Vec<&Phase>, Vec<&Phase>) =
+        phases.phases.iter().partition(|phase| is_brief(phase));
+    for (at, phase) in told.iter().take(MOST).enumerate() {
         one(page, report, phase, at < LISTED);
     }
-    if let Some(more @ 1..) = phases.phases.len().checked_sub(MOST) {
+    if let Some(more @ 1..) = told.len().checked_sub(MOST) {
         page.line(4, &format!("and {} of other names, each shorter", count(more as u64, "phase")));
+    }
+    if !brief.is_empty() {
+        let names = count(brief.len() as u64, "name");
+        page.line(4, &format!("{names} with less than 0.1 s in all, of which nothing survived"));
     }
     for mark in phases.marks.iter().take(MARKS) {
         let times = count(mark.count, "time");
@@ -43,6 +52,15 @@ pub(super) fn show(page: &mut Page, report: &Report, phases: &Phases) {
         let ends = count(phases.ends_without_begin, "end");
         page.line(4, &format!("{ends} of phases whose begin was not seen"));
     }
+}
+
+/// Whether a phase took next to no time, and left nothing.
+fn is_brief(phase: &Phase) -> bool {
+    let survived = |device: &PhaseDevice| device.most_survived_bytes.is_some_and(|most| most > 0);
+    phase.count > 0
+        && phase.open + phase.unended + phase.cut == 0
+        && phase.time_ns < BRIEF
+        && !phase.devices.iter().any(survived)
 }
 
 fn heading(phases: &Phases) -> String {
@@ -120,4 +138,41 @@ fn survived(device: &PhaseDevice, phase: &Phase) -> Option<String> {
 fn seconds(ns: u64) -> String {
     let thousandths = ns / 1_000_000;
     format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_that_took_no_time_is_left_out_unless_it_left_something() {
+        let device = PhaseDevice {
+            device: 0,
+            peak_allocated_bytes: Some(512),
+            peak_time_ns: None,
+            peak_sites: Vec::new(),
+            peak_reserved_bytes: 512,
+            survived_bytes: Some(0),
+            survived_blocks: Some(0),
+            survivor_sites: Vec::new(),
+            most_survived_bytes: Some(0),
+        };
+        let phase = Phase {
+            name: "scan".to_owned(),
+            count: 354,
+            time_ns: BRIEF - 1,
+            longest_ns: 1,
+            first_ns: None,
+            last_ns: None,
+            open: 0,
+            unended: 0,
+            cut: 0,
+            devices: vec![device.clone()],
+        };
+        assert!(is_brief(&phase));
+        assert!(!is_brief(&Phase { time_ns: BRIEF, ..phase.clone() }));
+        assert!(!is_brief(&Phase { open: 1, ..phase.clone() }));
+        let left = PhaseDevice { most_survived_bytes: Some(1), ..device };
+        assert!(!is_brief(&Phase { devices: vec![left], ..phase }));
+    }
 }
