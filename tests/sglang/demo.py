@@ -24,7 +24,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=pathlib.Path, metavar="DIR", default=TRACE)
     trace = parser.parse_args().output
-    shutil.rmtree(trace, ignore_errors=True)
+    if trace == TRACE:  # A folder that somebody named is theirs: `memtrace run` refuses one that is full.
+        shutil.rmtree(trace, ignore_errors=True)
     try:
         with passing_machine("memtrace-demo-") as machine:
             serve(machine, trace)

@@ -45,18 +45,19 @@ def held(process):
 
 
 def differences(process, device, snapshot, reserved, allocated):
-    """What memtrace's `process` says about a device and PyTorch does not, as sentences. `reserved` is
-    None where PyTorch's own does not count what is there."""
+    """What memtrace's `process` says about a device and PyTorch does not, as sentences."""
     segments, blocks, sums = ours(process, device)
     expected_segments, expected_blocks = theirs(snapshot)[device]
-    if sums is None:
-        return [f"device {device}: {reserved} bytes reserved, no allocator reported"] if reserved else []
     wrong = []
     if segments != expected_segments:
         wrong.append(f"device {device}: segments differ: {sample(segments, expected_segments)}")
     if blocks.keys() != expected_blocks.keys():
         wrong.append(f"device {device}: blocks differ: {sample(blocks.keys(), expected_blocks.keys())}")
-    if reserved not in (None, sums["reserved_bytes"]):
+    if sums is None:
+        if reserved:
+            wrong.append(f"device {device}: {reserved} bytes reserved, no allocator reported")
+        return wrong
+    if reserved != sums["reserved_bytes"]:
         wrong.append(f"device {device}: reserved {sums['reserved_bytes']}, PyTorch says {reserved}")
     if allocated != sums["allocated_bytes"]:
         wrong.append(f"device {device}: allocated {sums['allocated_bytes']}, PyTorch says {allocated}")

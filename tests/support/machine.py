@@ -18,9 +18,11 @@ SUPPORT = pathlib.Path(__file__).resolve().parent
 
 
 def end_tidily():
-    """Lets the signals that end a program from outside run what tidies up, as Ctrl-C does."""
+    """Lets the signals that end a program from outside run what tidies up, as Ctrl-C does; but for
+    those it was started to ignore."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 @contextlib.contextmanager
