@@ -7,8 +7,12 @@
 //! word 0  address of the code object         4  line table span
 //!      1  fingerprint                        5  first line number
 //!      2  qualified name span                6  Python version, as in the header
-//!      3  file name span                     7  state: 0 empty, 1 being written, 2 ready
+//!      3  file name span                     7  0 empty, 2 ready; else state 2 | hash 62,
+//!                                               state 1 being written, 3 in vain
 //! ```
+//!
+//! The hash is of address and fingerprint: whoever meets an entry that another thread is writing
+//! knows whose it will be, so that what two threads see first at once has one index and not two.
 
 use core::sync::atomic::{
     AtomicU64,
@@ -22,6 +26,9 @@ pub const PROBES: usize = 128;
 const EMPTY: u64 = 0;
 const BUSY: u64 = 1;
 const READY: u64 = 2;
+const VAIN: u64 = 3;
+/// Bits of the last word that are the state.
+const STATE: u64 = 3;
 
 /// What the collector needs to name a frame and to find its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -56,9 +63,9 @@ impl Code {
     }
 }
 
-/// Where the search for an entry begins.
-fn place(address: u64, fingerprint: u64) -> usize {
-    mix(address ^ mix(fingerprint)) as usize
+/// What the search for an entry begins with, and what tells it while it is written.
+fn hash(address: u64, fingerprint: u64) -> u64 {
+    mix(address ^ mix(fingerprint))
 }
 
 /// The writing side.
@@ -78,14 +85,15 @@ impl<'a> Codes<'a> {
     #[must_use]
     pub fn find(&self, address: u64, fingerprint: u64) -> Option<u32> {
         let mask = self.words.len() / CODE_WORDS - 1;
-        let first = place(address, fingerprint);
+        let hash = hash(address, fingerprint);
         for i in 0..PROBES.min(mask) {
-            let index = (first + i) & mask;
+            let index = (hash as usize + i) & mask;
             let [at, print, _, _, _, _, _, state] =
                 self.words.get(index * CODE_WORDS..)?.first_chunk()?;
             // Pairs with the release store of `intern`.
             match state.load(Acquire) {
                 EMPTY => return None,
+                other if other == hash & !STATE | BUSY => return u32::try_from(index).ok(),
                 READY if at.load(Relaxed) == address && print.load(Relaxed) == fingerprint => {
                     return u32::try_from(index).ok();
                 }
@@ -96,7 +104,8 @@ impl<'a> Codes<'a> {
     }
 
     /// The index of the code object at `address` with `fingerprint`; if it is not there `copy`
-    /// gives its content, which is added. `None` when there is no room or `copy` gives nothing.
+    /// gives its content, which is added. `None` when there is no room or `copy` gives nothing; it
+    /// is not asked again then.
     #[must_use]
     pub fn intern(
         &self,
@@ -105,17 +114,20 @@ impl<'a> Codes<'a> {
         copy: impl FnOnce() -> Option<Code>,
     ) -> Option<u32> {
         let mask = self.words.len() / CODE_WORDS - 1;
-        let first = place(address, fingerprint);
+        let hash = hash(address, fingerprint);
+        let (busy, vain) = (hash & !STATE | BUSY, hash & !STATE | VAIN);
         for i in 0..PROBES.min(mask) {
-            let index = (first + i) & mask;
+            let index = (hash as usize + i) & mask;
             let [at, print, name, file, lines, line, python, state] =
                 self.words.get(index * CODE_WORDS..)?.first_chunk()?;
             let mut seen = state.load(Acquire);
             if seen == EMPTY {
-                match state.compare_exchange(EMPTY, BUSY, Acquire, Acquire) {
+                match state.compare_exchange(EMPTY, busy, Acquire, Acquire) {
                     Ok(_) => {
-                        // Should `copy` give nothing, the entry stays busy: unused, but harmless.
-                        let code = copy()?;
+                        let Some(code) = copy() else {
+                            state.store(vain, Relaxed);
+                            return None;
+                        };
                         at.store(address, Relaxed);
                         print.store(fingerprint, Relaxed);
                         name.store(code.name.encode(), Relaxed);
@@ -129,6 +141,12 @@ impl<'a> Codes<'a> {
                     }
                     Err(other) => seen = other,
                 }
+            }
+            if seen == vain {
+                return None;
+            }
+            if seen == busy {
+                return u32::try_from(index).ok();
             }
             if seen == READY && at.load(Relaxed) == address && print.load(Relaxed) == fingerprint {
                 return u32::try_from(index).ok();

@@ -14,8 +14,9 @@ use std::{
 use proptest::prelude::*;
 use wire::{
     arena::{Arena, Span},
+    code::{Code, Codes},
     folder::{Special, gap_slot, source_slot, special},
-    layout::{ENTRY_WORDS, FULL, NODE_WORDS, PROFILES, SMALL, Sections},
+    layout::{CODE_WORDS, ENTRY_WORDS, FULL, NODE_WORDS, PROFILES, SMALL, Sections},
     live::{Entry, State, Table},
     record::Class,
     trie::{FrameKind, Node, Trie},
@@ -239,4 +240,35 @@ proptest! {
         let entry = Entry { address, class, device, flags, size, native, python, birth_us, link };
         prop_assert_eq!(Entry::decode(&entry.encode()), (State::Valid, Some(entry)));
     }
+}
+
+#[test]
+fn an_entry_that_another_thread_is_writing_is_known_by_whose_it_will_be() {
+    let cells = words(16 * CODE_WORDS);
+    let codes = Codes::new(&cells);
+    let code = Code { first_line: 7, ..Code::default() };
+    let mut meanwhile = None;
+    let id = codes.intern(3, 4, || {
+        let again = codes.intern(3, 4, || panic!("it is being written"));
+        let other = codes.intern(3, 5, || Some(code));
+        meanwhile = Some((codes.find(3, 4), again, other));
+        Some(code)
+    });
+    let (found, again, other) = meanwhile.unwrap();
+    assert!(id.is_some() && (found, again) == (id, id));
+    assert!(other.is_some() && other != id);
+    assert_eq!((codes.find(3, 4), codes.find(3, 5)), (id, other));
+}
+
+#[test]
+fn what_could_not_be_copied_takes_one_entry_however_often_it_is_met() {
+    let cells = words(16 * CODE_WORDS);
+    let codes = Codes::new(&cells);
+    for _ in 0..100 {
+        assert_eq!(codes.intern(3, 4, || None), None);
+        assert_eq!(codes.find(3, 4), None);
+    }
+    let used = cells.chunks(CODE_WORDS).filter(|entry| entry[7].load(Relaxed) != 0).count();
+    assert_eq!(used, 1);
+    assert!(codes.intern(3, 5, || Some(Code::default())).is_some());
 }

@@ -111,3 +111,27 @@ fn many_threads_marking_lose_no_mark() {
     assert_eq!(records.len() as u64, 2 * u64::from(THREADS) * ROUNDS);
     assert_eq!(file.counter(Counter::NamesFull) + file.counter(Counter::DroppedBusy), 0);
 }
+
+#[test]
+fn a_name_that_many_threads_bring_at_once_is_one_name() {
+    const THREADS: u32 = 4;
+    const ROUNDS: u64 = 400;
+    let subject = Subject::new(FULL);
+    let together = std::sync::Barrier::new(THREADS as usize);
+    std::thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (ledger, together) = (&subject.ledger, &together);
+            scope.spawn(move || {
+                let mut block = thread(number);
+                for round in 0..ROUNDS {
+                    let name = format!("round {round} of many");
+                    together.wait();
+                    send(ledger, &mut block, &mut event(Kind::Point, Some(&name)));
+                }
+            });
+        }
+    });
+    let names: std::collections::BTreeSet<u32> =
+        marks(&subject).iter().map(|mark| mark.name).collect();
+    assert_eq!(names.len() as u64, ROUNDS);
+}

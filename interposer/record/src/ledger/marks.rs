@@ -44,11 +44,14 @@ impl<'a> Names<'a> {
         if let Some(id) = self.codes.find(address, fingerprint) {
             return Some(id);
         }
-        // A look first, so that a full table does not count up for ever.
-        if self.known.load(Relaxed) >= self.room || self.known.fetch_add(1, Relaxed) >= self.room {
+        if self.known.load(Relaxed) >= self.room {
             return None;
         }
-        let copy = || Some(Code { name: self.arena.append(name)?, ..Code::default() });
+        let copy = || {
+            // Counted here, as one thread of all that bring a new name at once comes here.
+            self.known.fetch_add(1, Relaxed);
+            Some(Code { name: self.arena.append(name)?, ..Code::default() })
+        };
         self.codes.intern(address, fingerprint, copy)
     }
 }
