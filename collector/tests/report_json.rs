@@ -35,6 +35,7 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("findings", _) => "Finding",
         ("instances", _) => "FindingInstance",
         ("rate", _) => "Rate",
+        ("exhausted", _) => "Exhaustion",
         ("evidence", _) => "Evidence",
         ("pins", _) => "Pin",
         ("gpus", _) => "Gpu",

@@ -56,11 +56,9 @@ pub fn play(courses: &[&Course], unit: Unit, fed: Fed) -> Vec<Said> {
         Unit::Seconds => Leaks::new(BY_TIME, BEGIN),
         Unit::Steps => Leaks::new(BY_STEPS, 0),
     };
-    for (at, course) in courses.iter().enumerate() {
-        if fed != Fed::Nameless && known::cache(course.frame).is_some() {
-            leaks.know(site(at));
-        }
-    }
+    let is_cache = |site: Site| {
+        fed != Fed::Nameless && known::cache(courses[site.native as usize].frame).is_some()
+    };
     let all: Vec<(usize, &Block)> = courses
         .iter()
         .enumerate()
@@ -114,7 +112,7 @@ pub fn play(courses: &[&Course], unit: Unit, fed: Fed) -> Vec<Said> {
             let (of, block) = all[*index];
             Held { site: site(of), born: position(unit, block.born), bytes: block.bytes }
         });
-        let found = match fed {
+        let mut found = match fed {
             Fed::Tables => {
                 let address = live.iter().map(|index| *index as u64);
                 let entry = address.zip(held).map(|(address, held)| Entry { address, held });
@@ -122,6 +120,9 @@ pub fn play(courses: &[&Course], unit: Unit, fed: Fed) -> Vec<Said> {
             }
             _ => leaks.look(now, held),
         };
+        for finding in found.iter_mut().filter(|finding| is_cache(finding.site)) {
+            *finding = finding.of_known_cache();
+        }
         note(&mut said, &found, until);
     }
     said

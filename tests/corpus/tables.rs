@@ -17,8 +17,7 @@ the same people: take the numbers as an upper bound. Limits were chosen on tunin
 is from other seeds, and from families that no tuning saw, which are marked †. Each run that does not
 leak has a twin that differs by one leaking site. Precision is told for as many leaking as not leaking.
 
-These detectors (`collector/src/detect/{leak,growth,retained}.rs`) are judged here before they speak in
-reports: none of them does yet.
+What each finding means, and with which limits: [findings.md](findings.md).
 ";
 
 /// All of it, over `number` seeds a family.

@@ -63,12 +63,22 @@ pub struct Finding {
     pub rate_between: [f64; 2],
     /// Birth of the first survivor in the stretch, as a position.
     pub since: u64,
+    /// From that birth to the last one's, in positions.
+    pub span: u64,
     /// Age from which on a block counts as a survivor, in positions.
     pub maturity: u64,
     /// Share that survives in the older half of the stretch, over that in the newer.
     pub thinning: f64,
-    /// The site is one of a known cache, which is why this is no alert.
+    /// The site is one of a known cache ([`super::known`]), which is why this is no alert.
     pub known_cache: bool,
+}
+
+impl Finding {
+    /// The same, told of the site of a known cache: suspect at most.
+    #[must_use]
+    pub const fn of_known_cache(self) -> Self {
+        Self { sureness: Sureness::Suspect, known_cache: true, ..self }
+    }
 }
 
 /// What is kept of a site.
@@ -77,7 +87,6 @@ struct Course {
     site: Site,
     lifetimes: Lifetimes,
     births: Births,
-    known_cache: bool,
     /// Since which look without a break it is at least suspect, and a leak.
     holds_since: [Option<u64>; 2],
 }
@@ -106,17 +115,10 @@ impl Leaks {
                 site,
                 lifetimes: Lifetimes::default(),
                 births: Births::new(self.windows.unit),
-                known_cache: false,
                 holds_since: [None; 2],
             });
         }
         place
-    }
-
-    /// The stack of `site` is one of a known cache ([`super::known`]): it is suspect at most.
-    pub fn know(&mut self, site: Site) {
-        let place = self.place(site);
-        self.courses[place].known_cache = true;
     }
 
     /// A block of `site` was taken at `at`.
@@ -191,18 +193,18 @@ impl Course {
         if thinning < THINNING || rate < windows.site_floor as f64 {
             return None;
         }
-        let sure = span >= windows.alert && !self.known_cache;
         Some(Finding {
             site: self.site,
-            sureness: if sure { Sureness::Alert } else { Sureness::Suspect },
+            sureness: if span >= windows.alert { Sureness::Alert } else { Sureness::Suspect },
             blocks: stretch.blocks() as u64,
             bytes: stretch.bytes(),
             rate,
             rate_between,
             since: stretch.first(),
+            span,
             maturity,
             thinning,
-            known_cache: self.known_cache,
+            known_cache: false,
         })
     }
 }

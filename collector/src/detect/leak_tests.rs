@@ -13,11 +13,8 @@ const BEGIN: u64 = 1_000 * MINUTE;
 type Block = (u64, Option<u64>);
 
 /// Findings of looks every ten minutes over `minutes`, at blocks of 1 MiB.
-fn looks(minutes: u64, blocks: &[Block], known: bool) -> Vec<Vec<Finding>> {
+fn looks(minutes: u64, blocks: &[Block]) -> Vec<Vec<Finding>> {
     let mut leaks = Leaks::new(BY_TIME, BEGIN);
-    if known {
-        leaks.know(SITE);
-    }
     let at = |minute: u64| BEGIN + minute * MINUTE;
     let mut found = Vec::new();
     for minute in 0..=minutes {
@@ -48,7 +45,7 @@ fn leaking(minutes: impl Iterator<Item = u64>) -> Vec<Block> {
 
 #[test]
 fn half_of_the_blocks_stay_and_it_is_a_leak_of_their_rate() {
-    let found = looks(240, &leaking(0..240), false);
+    let found = looks(240, &leaking(0..240));
     let last = found.last().unwrap()[0];
     assert_eq!((last.site, last.sureness, last.known_cache), (SITE, Sureness::Alert, false));
     assert!((last.rate / MIB as f64 - 1.0).abs() < 0.01, "{last:?}");
@@ -61,7 +58,7 @@ fn half_of_the_blocks_stay_and_it_is_a_leak_of_their_rate() {
 
 #[test]
 fn it_is_suspect_before_it_is_sure_and_neither_at_the_first_look() {
-    let found = looks(240, &leaking(0..240), false);
+    let found = looks(240, &leaking(0..240));
     let first = |sureness| {
         found.iter().position(|look| look.iter().any(|finding| finding.sureness == sureness))
     };
@@ -73,37 +70,36 @@ fn it_is_suspect_before_it_is_sure_and_neither_at_the_first_look() {
 fn a_leak_that_begins_late_is_told_from_the_time_it_began() {
     let mut blocks: Vec<Block> = (0..300).map(|minute| (minute, Some(minute + 2))).collect();
     blocks.extend((150..300).map(|minute| (minute, None)));
-    let found = looks(300, &blocks, false);
+    let found = looks(300, &blocks);
     assert_eq!(found.last().unwrap()[0].since, BEGIN + 150 * MINUTE);
 }
 
 #[test]
 fn a_known_cache_is_suspect_at_most() {
-    let found = looks(240, &leaking(0..240), true);
-    assert_eq!(sureness(&found), Some(Sureness::Suspect));
-    assert!(found.last().unwrap()[0].known_cache);
+    let found = looks(240, &leaking(0..240)).last().unwrap()[0].of_known_cache();
+    assert_eq!((found.sureness, found.known_cache), (Sureness::Suspect, true));
 }
 
 #[test]
 fn a_model_that_stays_is_no_leak() {
-    assert_eq!(sureness(&looks(240, &leaking(0..20), false)), None);
+    assert_eq!(sureness(&looks(240, &leaking(0..20))), None);
 }
 
 #[test]
 fn a_cache_that_is_full_is_no_leak() {
-    assert_eq!(sureness(&looks(240, &leaking(48..120)[..], false)[20..]), None);
+    assert_eq!(sureness(&looks(240, &leaking(48..120)[..])[20..]), None);
 }
 
 #[test]
 fn a_queue_of_fifty_minutes_is_no_leak() {
     let blocks: Vec<Block> = (0..240).map(|minute| (minute, Some(minute + 50))).collect();
-    assert!(sureness(&looks(240, &blocks, false)) < Some(Sureness::Alert));
+    assert!(sureness(&looks(240, &blocks)) < Some(Sureness::Alert));
 }
 
 #[test]
 fn a_queue_that_is_longer_than_an_alert_takes_is_no_leak_once_its_blocks_were_seen_to_go() {
     let blocks: Vec<Block> = (0..240).map(|minute| (minute, Some(minute + 75))).collect();
-    assert!(sureness(&looks(240, &blocks, false)) < Some(Sureness::Alert));
+    assert!(sureness(&looks(240, &blocks)) < Some(Sureness::Alert));
 }
 
 #[test]
@@ -117,13 +113,13 @@ fn blocks_that_thin_out_with_age_are_no_leak() {
         .into_iter()
         .filter(|(born, died)| died.is_some() || *born > 150 || born % 9 == 0)
         .collect();
-    assert_eq!(sureness(&looks(240, &thin, false)), None);
+    assert_eq!(sureness(&looks(240, &thin)), None);
 }
 
 #[test]
 fn little_is_no_leak() {
     let blocks: Vec<Block> = (0..240).step_by(3).map(|minute| (minute, None)).collect();
-    assert_eq!(sureness(&looks(240, &blocks, false)), None, "a third of a MiB a minute");
+    assert_eq!(sureness(&looks(240, &blocks)), None, "a third of a MiB a minute");
 }
 
 #[test]

@@ -29,11 +29,18 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Tells `leaks` what came and went since the last table, and looks.
-    pub fn look(&mut self, leaks: &mut Leaks, now: u64, mut live: Vec<Entry>) -> Vec<Finding> {
+    /// The table to compare the next with.
+    #[must_use]
+    pub fn new(mut live: Vec<Entry>) -> Self {
         live.sort_unstable_by_key(Entry::key);
-        let mut last = std::mem::take(&mut self.last).into_iter().peekable();
-        let mut next = live.iter().peekable();
+        Self { last: live }
+    }
+
+    /// Tells `leaks` what came and went between the last table and this one.
+    pub fn pass(&mut self, leaks: &mut Leaks, now: u64, live: Vec<Entry>) {
+        let next = Self::new(live);
+        let mut last = std::mem::replace(self, next).last.into_iter().peekable();
+        let mut next = self.last.iter().peekable();
         loop {
             let order = match (last.peek(), next.peek()) {
                 (Some(old), Some(new)) => old.key().cmp(&new.key()),
@@ -48,8 +55,11 @@ impl Tables {
                 leaks.born(new.held.site, new.held.born);
             }
         }
-        let findings = leaks.look(now, live.iter().map(|entry| entry.held));
-        self.last = live;
-        findings
+    }
+
+    /// The same, and looks.
+    pub fn look(&mut self, leaks: &mut Leaks, now: u64, live: Vec<Entry>) -> Vec<Finding> {
+        self.pass(leaks, now, live);
+        leaks.look(now, self.last.iter().map(|entry| entry.held))
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! Mark slots ──▶ open     which phases are open, and which mark ends which
 //! Block slots ─▶ course   what was held since each open phase began: peak, sites, survivors
-//!                  └───▶ told   per name, once a phase has ended
+//!                  ├───▶ told      per name, once a phase has ended
+//!                  └───▶ stepping  which of them is the run's step, and when each began
 //! ```
 //!
 //! The rules, for marks that do not fit together:
@@ -17,11 +18,13 @@
 
 mod course;
 mod open;
+mod stepping;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod told;
 
+pub use stepping::Stepping;
 pub use steps::{Steps, steps};
 pub use told::{Moment, Name, OnDevice, Told};
 
@@ -56,6 +59,7 @@ pub struct Phases {
     lost: bool,
     followed: usize,
     told: Told,
+    stepping: Stepping,
 }
 
 impl Phases {
@@ -80,6 +84,12 @@ impl Phases {
             _ => {}
         }
         course.settle(state.totals(record.device).reserved(), record.time);
+    }
+
+    /// The steps so far.
+    #[must_use]
+    pub const fn stepping(&self) -> &Stepping {
+        &self.stepping
     }
 
     /// Slots were lost: what is held is not known from here on.
@@ -147,6 +157,7 @@ impl Phases {
             self.courses.values_mut().for_each(|course| course.begin(begun));
             begun
         });
+        self.stepping.began((mark.name, mark.number), time);
         if let Some(replaced) = self.open.begin(mark, thread, time, stretch) {
             self.told.name(replaced.name).cut += 1;
             replaced.stretch.into_iter().for_each(|stretch| self.leave(stretch));
@@ -175,6 +186,7 @@ impl Phases {
             }
             self.leave(stretch);
         }
+        self.stepping.ended(&self.told);
     }
 
     /// What came about in a stretch counts for the phase around it from now on.

@@ -26,10 +26,19 @@ pub struct Steps {
 /// is inside of it tiles the run as well. `None` if nothing does.
 #[must_use]
 pub fn steps(names: &BTreeMap<String, Name>) -> Option<Steps> {
-    let begin = names.values().filter_map(|name| name.first).min()?;
-    let end = names.values().map(|name| name.last).max()?;
+    let (name, phase) = tiling(names.iter())?;
+    Some(Steps { name: name.clone(), count: phase.count })
+}
+
+/// The same of phases that are told apart by whatever comes with them.
+pub(super) fn tiling<'a, K>(
+    phases: impl Iterator<Item = (K, &'a Name)> + Clone,
+) -> Option<(K, &'a Name)> {
+    let names = || phases.clone().map(|(_, name)| name);
+    let begin = names().filter_map(|name| name.first).min()?;
+    let end = names().map(|name| name.last).max()?;
     let run = end.saturating_sub(begin);
-    let tiles = |name: &&Name| {
+    let tiles = |name: &Name| {
         let span = name.last.saturating_sub(name.first.unwrap_or(name.last));
         // More time in phases than there was: several at once, in as many threads.
         name.count >= DEFAULT_LEAST
@@ -37,9 +46,8 @@ pub fn steps(names: &BTreeMap<String, Name>) -> Option<Steps> {
             && share(name.time, span) >= DEFAULT_TILED
             && share(span, run) >= DEFAULT_SPANNED
     };
-    let candidates = names.iter().filter(|(_, name)| tiles(name));
-    let (name, phase) = candidates.max_by_key(|(_, name)| name.time / name.count)?;
-    Some(Steps { name: name.clone(), count: phase.count })
+    let candidates = phases.clone().filter(|(_, name)| tiles(name));
+    candidates.max_by_key(|(_, name)| name.time / name.count)
 }
 
 fn share(part: u64, whole: u64) -> u64 {

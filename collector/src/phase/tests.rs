@@ -25,7 +25,7 @@ impl Observer for Watched {
         self.0.applied(state, event);
     }
 
-    fn lost(&mut self) {
+    fn lost(&mut self, _: &State) {
         self.0.lost();
     }
 

@@ -80,6 +80,24 @@ enum Numbered<T> {
     Many(T),
 }
 
+/// Which phases a [`Name`] is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Those of this name and number.
+    One(NameId),
+    /// Those of this name with any number.
+    All(u32),
+}
+
+impl Of {
+    pub fn is(self, name: NameId) -> bool {
+        match self {
+            Self::One(one) => one == name,
+            Self::All(all) => all == name.0,
+        }
+    }
+}
+
 /// What two of a kind are together.
 pub trait Join: Default {
     /// Takes another in.
@@ -117,6 +135,17 @@ impl Told {
     pub(super) fn moment(&mut self, (name, number): NameId, time: u64) {
         let one = Moment { count: 1, first: time, last: time };
         self.moments.entry(name).or_default().of(number).join(one);
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = (Of, &Name)> + Clone {
+        self.phases.iter().flat_map(|(id, numbered)| {
+            let (few, all) = match numbered {
+                Numbered::Few(few) => (Some(few), None),
+                Numbered::Many(all) => (None, Some((Of::All(*id), all))),
+            };
+            let few = few.into_iter().flatten();
+            few.map(|(number, one)| (Of::One((*id, *number)), one)).chain(all)
+        })
     }
 
     /// The phases by name, where `text` gives the text of a name's id.

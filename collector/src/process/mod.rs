@@ -1,6 +1,7 @@
 //! Who a process is, and everything that is known about it: what `source` and `store` build and
 //! what `present` shows.
 
+mod detectors;
 pub mod end;
 mod played;
 pub mod proc_fs;
@@ -8,11 +9,14 @@ pub mod redact;
 mod replaced;
 pub mod role;
 mod steps;
+mod trends;
 pub mod warnings;
 
-pub use played::{Detectors, Figures, Observer, Played, Player};
+pub use detectors::{Detectors, Figures};
+pub use played::{Observer, Played, Player};
 pub use replaced::replaced;
 pub use steps::Steps;
+pub use trends::{Leak, Trend, Unit};
 
 use crate::{
     ledger::{End, Gauges, Health, Identity, Tables},

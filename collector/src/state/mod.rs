@@ -18,6 +18,7 @@ mod apply;
 mod book;
 mod build;
 mod live;
+mod live_block;
 mod owner;
 mod piece;
 mod pool;
@@ -32,6 +33,7 @@ mod vmm;
 mod tests;
 
 pub use book::{Growth, Totals};
+pub use live_block::LiveBlock;
 pub use owner::{Allocator, Backend, Owned};
 pub use segment::{Block, Extent, Free, Kind, Segment};
 pub use site::{Peak, Site, Turnover, Use};

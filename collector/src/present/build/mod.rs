@@ -58,7 +58,7 @@ pub fn build(job: &Job, detail: Detail) -> Report {
     for subject in &mut subjects {
         processes.push(process::traced(subject, &mut book, reading, detail));
     }
-    let findings = finding::findings(job, &mut subjects, &processes, &mut book);
+    let findings = finding::findings(job, &gpus, &mut subjects, &processes, &mut book);
     processes.extend(job.bystanders.iter().map(process::bystander));
     processes.sort_by_key(|process| process.start_time_ns);
     let mut report = Report {

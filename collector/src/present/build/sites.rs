@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Subject;
 use crate::{
+    detect::known,
     present::report::{self, Report},
     state::Site,
     symbol::{
@@ -37,6 +38,12 @@ impl SiteBook {
     /// The line of code a site is known by.
     pub fn line(&self, id: SiteId) -> Option<String> {
         place(self.sites.frames(id)).map(|place| place.to_string())
+    }
+
+    /// What known cache a site belongs to, by the name of that line's file or function.
+    pub fn cache(&self, id: SiteId) -> Option<&'static str> {
+        let place = place(self.sites.frames(id))?;
+        known::cache(&format!("{} {}", place.file, place.function))
     }
 
     /// A site in one line, for a sentence. Native functions have no names yet.

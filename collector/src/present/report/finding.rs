@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which rule spoke: `out-of-memory`, `creep`, `fragmentation` or `wrong-card`.
+    /// Which rule spoke; docs/findings.md has a section for each.
     pub verdict: String,
     /// How sure it is.
     pub confidence: Confidence,
@@ -33,6 +33,18 @@ pub struct Finding {
     /// Whose blocks keep memory from going back, greatest leverage first; of the instance with most
     /// bytes.
     pub pins: Vec<Pin>,
+    /// When the device's memory is used up if it goes on; null where it does not grow, where that is
+    /// more than a week away, or where the process has ended.
+    pub exhausted: Option<Exhaustion>,
+}
+
+/// When a device's memory is used up, `CLOCK_REALTIME` ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhaustion {
+    /// At the upper limit of the rate.
+    pub earliest_ns: u64,
+    /// At the lower one; null where that is more than a week away.
+    pub latest_ns: Option<u64>,
 }
 
 /// How fast something grows, bytes an hour.
@@ -44,6 +56,8 @@ pub struct Rate {
     pub low: u64,
     /// One stretch in ten was faster.
     pub high: u64,
+    /// Bytes a step in the middle, where the rule counts in steps; else null.
+    pub bytes_per_step: Option<u64>,
 }
 
 /// A number that a finding rests on.

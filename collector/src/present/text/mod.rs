@@ -13,7 +13,7 @@ mod segment;
 mod site;
 mod who;
 
-pub use amount::{bytes, clock, count, moment, percent, stamp};
+pub use amount::{bytes, clock, count, duration, moment, percent, stamp};
 pub use page::{WIDTH, cut};
 pub use who::name;
 

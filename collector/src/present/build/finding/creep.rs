@@ -88,7 +88,12 @@ impl Case<'_> {
         });
         let points: Vec<(u64, u64)> = [(self.creep.since, 0)].into_iter().chain(jumps).collect();
         let rate = rate(&points)?;
-        Some(Rate { bytes_per_hour: rate.bytes, low: rate.low, high: rate.high })
+        Some(Rate {
+            bytes_per_hour: rate.bytes,
+            low: rate.low,
+            high: rate.high,
+            bytes_per_step: None,
+        })
     }
 
     fn evidence(&self) -> Vec<Evidence> {

@@ -73,7 +73,7 @@ pub(super) fn findings(
     for (n, (subject, process)) in subjects.iter_mut().zip(processes).enumerate() {
         for device in &process.devices {
             let place = Place { process, device };
-            if is_told(creeps, &place) {
+            if is_told_as_creep(creeps, &place) {
                 continue;
             }
             let Some(stranded) = stranded(subject, &place) else { continue };
@@ -94,20 +94,13 @@ pub(super) fn findings(
     findings
 }
 
-fn is_told(creeps: &[Finding], place: &Place<'_>) -> bool {
-    let holds_here = |finding: &&Finding| {
-        let instance = place.process.instance.as_deref();
-        let device = place.device.device;
-        finding
-            .instances
-            .iter()
-            .any(|at| (Some(at.instance.as_str()), at.device) == (instance, device))
+/// Creep with this cause says the same.
+fn is_told_as_creep(creeps: &[Finding], place: &Place<'_>) -> bool {
+    let stranding = |creep: &&Finding| {
+        creep.confidence == Confidence::Alert && creep.cause.as_deref() == Some(creep::STRANDING)
     };
-    creeps
-        .iter()
-        .filter(|finding| finding.confidence == Confidence::Alert)
-        .filter(|finding| finding.cause.as_deref() == Some(creep::STRANDING))
-        .any(|finding| holds_here(&finding))
+    let mut instances = creeps.iter().filter(stranding).flat_map(|creep| &creep.instances);
+    instances.any(|instance| place.is_of(instance))
 }
 
 /// What the detector says of one device. The map is put together only where it can say something.

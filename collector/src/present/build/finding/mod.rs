@@ -1,9 +1,13 @@
 //! What the detectors found, as sentences a person can act on.
 
 mod creep;
+mod exhaustion;
 mod fragmentation;
+mod growth;
+mod leak;
 mod out_of_memory;
 mod place;
+mod retained;
 mod wrong_card;
 
 use std::cmp::Reverse;
@@ -12,22 +16,28 @@ use super::{Subject, sites::SiteBook};
 use crate::{
     detect::fragmentation::Holder,
     present::{
-        report::{Confidence, Evidence, Finding, Pin, Process},
+        report::{Confidence, Evidence, Finding, Gpu, Pin, Process},
         text::{bytes, count},
     },
     process::Job,
 };
+use place::Place;
 
 /// The findings, worst first: what ended a process, then by bytes. `processes` are the report's for
 /// the subjects, in their order.
 pub(super) fn findings(
     job: &Job,
+    gpus: &[Gpu],
     subjects: &mut [Subject<'_>],
     processes: &[Process],
     book: &mut SiteBook,
 ) -> Vec<Finding> {
     let mut findings = out_of_memory::findings(job, subjects, processes, book);
+    let leaks = leak::findings(job.as_of, gpus, subjects, processes, book);
+    findings.extend(retained::findings(subjects, processes, book, &leaks));
     let creeps = creep::findings(subjects, processes, book);
+    findings.extend(growth::findings(job.as_of, gpus, subjects, processes, [&leaks, &creeps]));
+    findings.extend(leaks);
     findings.extend(fragmentation::findings(subjects, processes, book, &creeps));
     findings.extend(creeps);
     findings.extend(wrong_card::findings(processes));
@@ -54,11 +64,17 @@ fn bare(verdict: &str, confidence: Confidence) -> Finding {
         rate: None,
         evidence: Vec::new(),
         pins: Vec::new(),
+        exhausted: None,
     }
 }
 
 fn evidence(what: &str, value: u64, limit: Option<u64>, unit: &str) -> Evidence {
     Evidence { what: what.to_owned(), value, limit, unit: unit.to_owned() }
+}
+
+/// Whether one of `findings` is told of a place.
+fn is_told(findings: &[Finding], place: &Place<'_>) -> bool {
+    findings.iter().flat_map(|finding| &finding.instances).any(|instance| place.is_of(instance))
 }
 
 /// An amount of bytes that explains.

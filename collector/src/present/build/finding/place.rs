@@ -36,6 +36,17 @@ impl<'a> Place<'a> {
         self.device.allocators.iter().find(|allocator| allocator.name == owner::TORCH)
     }
 
+    /// Whether it is the same device of the same process.
+    pub fn is(&self, other: &Place<'_>) -> bool {
+        std::ptr::eq(self.device, other.device)
+    }
+
+    /// Whether `instance` of a finding is this place.
+    pub fn is_of(&self, instance: &FindingInstance) -> bool {
+        self.process.instance.as_deref() == Some(instance.instance.as_str())
+            && self.device.device == instance.device
+    }
+
     /// The place in the JSON.
     pub fn instance(&self, bytes: u64) -> FindingInstance {
         FindingInstance {

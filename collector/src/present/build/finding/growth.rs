@@ -1,0 +1,113 @@
+//! Growth: what a process holds rises for good, and no line of code explains it.
+
+use super::{
+    Subject, amount, bare, evidence,
+    exhaustion::{self, Demand},
+    is_told,
+    leak::{hourly, windows, words},
+    place::Place,
+};
+use crate::{
+    detect::{
+        growth::{Growing, Verdict},
+        thresholds::OVER_NOISE,
+    },
+    present::{
+        report::{Confidence, Finding, Gpu, Process, Rate},
+        text::{bytes, clock},
+    },
+    process::{Trend, Unit},
+};
+
+/// The name of the verdict.
+const VERDICT: &str = "growth";
+
+/// What grows, but for the places where `told` findings (leaks, creeps) explain it; `processes` are
+/// the report's for the subjects, in their order.
+pub(super) fn findings(
+    as_of: u64,
+    gpus: &[Gpu],
+    subjects: &[Subject<'_>],
+    processes: &[Process],
+    told: [&[Finding]; 2],
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (subject, process) in subjects.iter().zip(processes) {
+        for device in &process.devices {
+            let place = Place { process, device };
+            let Some(trend) = subject.process.played.trends.get(&device.device) else { continue };
+            if told.into_iter().any(|told| is_told(told, &place)) {
+                continue;
+            }
+            // What is reserved grows where what is allocated does, and is told only where it alone
+            // does.
+            let figures = [("allocated", trend.allocated), ("reserved", trend.reserved)];
+            let growing = figures.into_iter().zip(trend.since).find_map(|(figure, since)| {
+                let Verdict::Growing(growing) = figure.1 else { return None };
+                Some((figure.0, growing, subject.identity().realtime(since?)))
+            });
+            if let Some((what, growing, since)) = growing {
+                findings.push(finding(as_of, gpus, place, trend, what, growing, since));
+            }
+        }
+    }
+    findings
+}
+
+fn finding(
+    as_of: u64,
+    gpus: &[Gpu],
+    place: Place<'_>,
+    trend: &Trend,
+    what: &str,
+    growing: Growing,
+    since_ns: u64,
+) -> Finding {
+    let by_hour = |rate: f64| hourly(rate.max(0.0), trend.unit_ns);
+    let (unit, units) = words(trend.unit);
+    let windows = windows(trend.unit);
+    let rate = Rate {
+        bytes_per_hour: by_hour(growing.rate),
+        low: by_hour(growing.rate_between[0]),
+        high: by_hour(growing.rate_between[1]),
+        bytes_per_step: (trend.unit == Unit::Step).then_some(growing.rate as u64),
+    };
+    let exhausted = exhaustion::when(as_of, gpus, vec![Demand { place, rate }]);
+    let grows = if place.is_running() { "grows" } else { "grew" };
+    let who = place.who();
+    Finding {
+        instances: vec![place.instance(growing.bytes)],
+        bytes: growing.bytes,
+        text: format!(
+            "{what} memory of {who} {grows} on device {}: by {} since {}, {} a {unit}. No line of \
+             code explains it alone; load that rises does the same.{}",
+            place.device.device,
+            bytes(growing.bytes),
+            clock(since_ns),
+            bytes(growing.rate as u64),
+            exhaustion::sentence(as_of, exhausted),
+        ),
+        advice: format!("compare what is live with what was before, site by site, in {who}."),
+        since_ns,
+        cause: Some(what.to_owned()),
+        rate: Some(rate),
+        evidence: vec![
+            amount("growth", growing.bytes),
+            evidence(
+                "growth over noise",
+                growing.over_noise.min(1e9) as u64,
+                Some(OVER_NOISE as u64),
+                "times",
+            ),
+            evidence(
+                &format!("bytes a {unit}"),
+                growing.rate as u64,
+                Some(windows.total_floor),
+                "bytes",
+            ),
+            evidence("seen", trend.units, Some(windows.total_span / windows.unit), units),
+        ],
+        exhausted,
+        ..bare(VERDICT, Confidence::Suspect)
+    }
+}
