@@ -107,6 +107,13 @@ impl Phases {
         }
     }
 
+    /// `state` is as the live table says, which ends a loss for whose end nobody waited any longer.
+    pub fn resynced(&mut self, state: &State) {
+        if self.lost {
+            self.found(state);
+        }
+    }
+
     /// The end of the timeline.
     #[must_use]
     pub fn finish(mut self) -> Told {

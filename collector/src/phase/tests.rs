@@ -32,6 +32,10 @@ impl Observer for Watched {
     fn found(&mut self, state: &State) {
         self.0.found(state);
     }
+
+    fn resynced(&mut self, state: &State) {
+        self.0.resynced(state);
+    }
 }
 
 /// A timeline that is played as it is written.
@@ -233,6 +237,28 @@ fn a_loss_cuts_what_is_open_and_what_comes_after_it_is_told() {
     let device = &told["2"].devices[&0];
     assert_eq!((told["2"].count, device.peak_allocated), (1, 512 + 1_024 + 2_048));
     assert_eq!(device.survived, Use { bytes: 2_048, blocks: 1 });
+}
+
+#[test]
+fn a_loss_whose_end_is_waited_for_too_long_ends_with_the_next_live_table() {
+    let mut play = Play::default();
+    play.mark(1, TID, Kind::Point, 9, 0);
+    play.player.step(Step::Lost(5));
+    for time in 2..600_000 {
+        play.mark(time, TID, Kind::Point, 9, 0);
+    }
+    let live = |address: u64| {
+        let entry = crate::source::fake::entry(Class::Block, address, 512, 0);
+        [crate::ledger::Live { index: 0, freeing: false, entry }]
+    };
+    play.player.step(Step::Live(&live(1 << 20)));
+    play.mark(600_001, TID, Kind::Begin, 1, 0);
+    // A live table in the midst of it, with no loss before, is none of its business.
+    play.player.step(Step::Live(&live(1 << 20)));
+    play.mark(600_002, TID, Kind::End, 1, 0);
+    let told = play.told();
+    assert_eq!((told["1"].count, told["1"].cut), (1, 0));
+    assert_eq!(told["1"].devices[&0].peak_allocated, 512);
 }
 
 #[test]

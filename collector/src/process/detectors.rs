@@ -126,6 +126,7 @@ impl Observer for Detectors {
         if state.now() >= self.complete_until {
             return;
         }
+        self.phases.resynced(state);
         for device in state.devices() {
             let totals = state.totals(device);
             let (allocated, reserved) = (totals.allocated, totals.allocator_reserved);

@@ -55,12 +55,15 @@ pub trait Observer {
 /// Plays a timeline, step by step.
 ///
 /// After a loss nobody knows what is held, so the events after it are kept until a live set comes;
-/// from it and from them follows what was held right after the loss, and then they are applied.
+/// from it and from them follows what was held right after the loss, and then they are applied. Of
+/// several losses it follows after the last.
 #[derive(Clone, Debug, Default)]
 pub struct Player<O> {
     pub(super) state: State,
     pub(super) observer: O,
     held: Option<Vec<Event>>,
+    /// How many of `held` came before the newest loss.
+    before_loss: usize,
     applied: u64,
     pub(super) known_since: u64,
 }
@@ -69,7 +72,7 @@ impl<O: Observer> Player<O> {
     /// A player whose events `observer` sees.
     pub fn new(observer: O) -> Self {
         let (state, held) = (State::default(), None);
-        Self { state, observer, held, applied: 0, known_since: 0 }
+        Self { state, observer, held, before_loss: 0, applied: 0, known_since: 0 }
     }
 
     /// Tells which native stacks are those of PyTorch's allocator.
@@ -82,7 +85,7 @@ impl<O: Observer> Player<O> {
         match step {
             Step::Lost(_) => {
                 self.observer.lost(&self.state);
-                self.held.get_or_insert_default();
+                self.before_loss = self.held.get_or_insert_default().len();
             }
             Step::Event(event) => match &mut self.held {
                 Some(held) if held.len() < MOST_HELD => held.push(*event),
@@ -97,9 +100,16 @@ impl<O: Observer> Player<O> {
                     if self.applied == 0 {
                         self.known_since = held.first().map_or(0, |event| event.record.time);
                     }
-                    self.state.resync_before(live, &held);
+                    let (earlier, later) = held.split_at(self.before_loss.min(held.len()));
+                    if !earlier.is_empty() {
+                        // What was given back in the loss behind them is missing: as good as it
+                        // gets, and the observer still takes it for not known.
+                        self.state.resync_before(live, &held);
+                        earlier.iter().for_each(|event| self.apply(event));
+                    }
+                    self.state.resync_before(live, later);
                     self.observer.found(&self.state);
-                    held.iter().for_each(|event| self.apply(event));
+                    later.iter().for_each(|event| self.apply(event));
                 }
                 self.state.resync(live);
                 self.observer.resynced(&self.state);
@@ -152,13 +162,24 @@ mod tests {
         Live { index: 0, freeing: false, entry: wire::live::Entry { birth_us, ..entry } }
     }
 
-    /// Bytes in blocks after each event.
+    /// Bytes in blocks after each event; and for each loss nothing, for each end of one those bytes.
     #[derive(Default)]
-    struct Watched(Vec<u64>);
+    struct Watched {
+        held: Vec<u64>,
+        losses: Vec<Option<u64>>,
+    }
 
     impl Observer for Watched {
         fn applied(&mut self, state: &mut State, _: &Event) {
-            self.0.push(state.totals(0).allocated);
+            self.held.push(state.totals(0).allocated);
+        }
+
+        fn lost(&mut self, _: &State) {
+            self.losses.push(None);
+        }
+
+        fn found(&mut self, state: &State) {
+            self.losses.push(Some(state.totals(0).allocated));
         }
     }
 
@@ -170,13 +191,28 @@ mod tests {
         // 0x2000 was taken in the gap and is given back here.
         player.step(Step::Event(&event(11, Verb::FreeBegin, 0x2000, 90_000, 50_000)));
         player.step(Step::Event(&event(12, Verb::Alloc, 0x4000, 95_000, 0)));
-        assert_eq!(player.observer().0, [512], "nothing is known yet");
+        assert_eq!(player.observer().held, [512], "nothing is known yet");
         // In the gap 0x3000 and 0x5000 were taken, too, and 0x1000 given back.
         player.step(Step::Live(&[live(0x3000, 30), live(0x4000, 95), live(0x5000, 31)]));
-        assert_eq!(player.observer().0, [512, 2 * 512, 3 * 512]);
+        assert_eq!(player.observer().held, [512, 2 * 512, 3 * 512]);
         // From here on events count at once.
         player.step(Step::Event(&event(13, Verb::FreeBegin, 0x4000, 99_000, 4_000)));
-        assert_eq!(player.observer().0.last(), Some(&(2 * 512)));
+        assert_eq!(player.observer().held.last(), Some(&(2 * 512)));
+    }
+
+    #[test]
+    fn of_two_losses_with_no_live_set_between_what_is_held_follows_after_the_second() {
+        let mut player = Player::<Watched>::default();
+        player.step(Step::Lost(10));
+        player.step(Step::Event(&event(11, Verb::Alloc, 0x4000, 50_000, 0)));
+        player.step(Step::Lost(10));
+        // 0x2000 was taken in the second loss, as was 0x3000.
+        player.step(Step::Event(&event(22, Verb::FreeBegin, 0x2000, 90_000, 10_000)));
+        player.step(Step::Event(&event(23, Verb::FreeBegin, 0x4000, 91_000, 41_000)));
+        player.step(Step::Live(&[live(0x3000, 81)]));
+        let Watched { held, losses } = std::mem::take(player.observer());
+        assert_eq!(held, [512, 2 * 512, 512]);
+        assert_eq!(losses, [None, None, Some(3 * 512)]);
     }
 
     #[test]
