@@ -47,7 +47,7 @@ fn stderr(output: &Output) -> String {
 fn bad_input_is_one_sentence_a_hint_and_exit_2() {
     let bench = Bench::new("bad-input");
     fs::create_dir(bench.folder.join("empty")).unwrap();
-    let cases: [&[&str]; 7] = [
+    let cases: [&[&str]; 11] = [
         &[],
         &["no-such-command"],
         &["report", "no-such-folder"],
@@ -55,6 +55,10 @@ fn bad_input_is_one_sentence_a_hint_and_exit_2() {
         &["report", "-p", "4194304"],
         &["report", "-p", "one"],
         &["run"],
+        &["check", "no-such-folder"],
+        &["check", "--fail-on", "leek"],
+        &["check", "--fail-on", "growth:>100MB/100req"],
+        &["check", "--json", "--github"],
     ];
     for case in cases {
         let output = bench.run(case);
@@ -91,6 +95,18 @@ fn without_any_process_the_report_says_so() {
         (&report["schema_version"], &report["processes"]),
         (&1.into(), &serde_json::json!([]))
     );
+}
+
+#[test]
+fn nothing_is_not_judged_to_be_well() {
+    let bench = Bench::new("check-nobody");
+    let output = bench.run(&["check", "--junit", "gate.xml", "--github"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("Not everything could be judged.\nNOT JUDGED: no process "), "{text}");
+    assert!(text.contains("\n::error title=memtrace could not judge::no process "), "{text}");
+    let xml = fs::read_to_string(bench.folder.join("gate.xml")).unwrap();
+    assert!(xml.contains("errors=\"1\""), "{xml}");
 }
 
 #[test]

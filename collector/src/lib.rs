@@ -9,6 +9,7 @@
 //! phase (what happened when) ────┤
 //! symbol (stacks, sites) ────────┘
 //!
+//! gate: holds the report, and what is measured beside it, against a user's rules
 //! session: runs a job, drains its processes into a store while they live
 //! ```
 //!
@@ -17,6 +18,7 @@
 #![deny(unsafe_code)]
 
 pub mod detect;
+pub mod gate;
 pub mod ledger;
 pub mod nvml;
 pub mod phase;

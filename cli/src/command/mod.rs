@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+mod check;
 mod demo;
 mod lib;
 mod report;
@@ -16,6 +17,7 @@ use crate::failure::Failure;
 pub enum Command {
     Run(run::Run),
     Report(report::Report),
+    Check(check::Check),
     Lib(lib::Lib),
     Demo(demo::Demo),
 }
@@ -26,6 +28,7 @@ impl Command {
         match self {
             Self::Run(run) => run.run(),
             Self::Report(report) => report.run(),
+            Self::Check(check) => check.run(),
             Self::Lib(lib) => lib.run(),
             Self::Demo(demo) => demo.run(),
         }

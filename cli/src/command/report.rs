@@ -57,7 +57,7 @@ fn json(report: &report::Report) -> Result<String, Failure> {
 }
 
 /// The processes of the user as their rings tell of them.
-fn present(pid: Option<u32>) -> Result<Job, Failure> {
+pub(super) fn present(pid: Option<u32>) -> Result<Job, Failure> {
     let folder = source::user_folder();
     let path = folder.display();
     let hint = "MEMTRACE_DIR names the folder that the traced processes write to";
@@ -85,7 +85,7 @@ fn present(pid: Option<u32>) -> Result<Job, Failure> {
 }
 
 /// The job a trace folder tells of.
-fn traced(folder: &Path) -> Result<Job, Failure> {
+pub(super) fn traced(folder: &Path) -> Result<Job, Failure> {
     store::job(folder).map_err(|error| {
         Failure::new(
             format!("{} {error}", folder.display()),

@@ -5,18 +5,29 @@ const GRAIN: u64 = 50_000_000;
 /// Changes kept; the oldest half goes first.
 const KEPT: usize = 1 << 16;
 
+/// Changes of the figure within a grain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    since: u64,
+    greatest: u64,
+    last: u64,
+}
+
 /// The course of a figure by its changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Steps(Vec<(u64, u64)>);
+pub struct Steps(Vec<Change>);
 
 impl Steps {
     /// The figure is `value` from `time` on, ns.
     pub fn push(&mut self, time: u64, value: u64) {
         let Self(steps) = self;
         match steps.last_mut() {
-            Some((_, last)) if *last == value => {}
-            Some((since, last)) if time < since.saturating_add(GRAIN) => *last = value,
-            _ => steps.push((time, value)),
+            Some(change) if change.last == value => {}
+            Some(change) if time < change.since.saturating_add(GRAIN) => {
+                change.last = value;
+                change.greatest = change.greatest.max(value);
+            }
+            _ => steps.push(Change { since: time, greatest: value, last: value }),
         }
         if steps.len() == KEPT {
             steps.drain(..KEPT / 2);
@@ -26,8 +37,18 @@ impl Steps {
     /// The figure at `time`, as far as the grain goes; `None` before the first change.
     #[must_use]
     pub fn at(&self, time: u64) -> Option<u64> {
-        let after = self.0.partition_point(|(since, _)| *since <= time);
-        after.checked_sub(1).map(|last| self.0[last].1)
+        let after = self.0.partition_point(|change| change.since <= time);
+        after.checked_sub(1).map(|last| self.0[last].last)
+    }
+
+    /// Moments and the figure from each on, for a course that is never below the true one: the
+    /// greatest of a grain holds until its end.
+    pub fn points(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().flat_map(|change| {
+            let end = (change.greatest != change.last)
+                .then(|| (change.since.saturating_add(GRAIN), change.last));
+            [(change.since, change.greatest)].into_iter().chain(end)
+        })
     }
 }
 
@@ -47,6 +68,16 @@ mod tests {
             [20, 20, 30, 30]
         );
         assert_eq!(steps.at(u64::MAX), Some(5));
+    }
+
+    #[test]
+    fn a_short_rise_is_a_point_of_the_course() {
+        let mut steps = Steps::default();
+        for (time, value) in [(0, 10), (1, 90), (2, 20), (5 * GRAIN, 30)] {
+            steps.push(time, value);
+        }
+        let points: Vec<_> = steps.points().collect();
+        assert_eq!(points, [(0, 90), (GRAIN, 20), (5 * GRAIN, 30)]);
     }
 
     #[test]

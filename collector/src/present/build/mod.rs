@@ -80,7 +80,7 @@ fn subject(process: &Process) -> Subject<'_> {
 }
 
 /// A GPU's UUID as NVML writes it.
-fn uuid_text(words: [u64; 2]) -> String {
+pub(crate) fn uuid_text(words: [u64; 2]) -> String {
     let bytes = words.map(u64::to_le_bytes).concat();
     let part = |range: std::ops::Range<usize>| -> String {
         bytes[range].iter().map(|byte| format!("{byte:02x}")).collect()

@@ -2,11 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The names of all verdicts. Each has its section in `docs/findings.md`.
+pub const VERDICTS: [&str; 7] =
+    ["out-of-memory", "leak", "growth", "retained", "creep", "fragmentation", "wrong-card"];
+
 /// Something wrong, or worth knowing. Processes with the same verdict at the same site are one
 /// finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Which rule spoke; docs/findings.md has a section for each.
+    /// Which rule spoke: one of [`VERDICTS`].
     pub verdict: String,
     /// How sure it is.
     pub confidence: Confidence,

@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 pub use device::{
     Allocator, Block, ByKind, Device, GraphPoolSite, GraphPools, Oom, Owner, Peak, Segment, SiteUse,
 };
-pub use finding::{Confidence, Evidence, Exhaustion, Finding, FindingInstance, Pin, Rate};
+pub use finding::{
+    Confidence, Evidence, Exhaustion, Finding, FindingInstance, Pin, Rate, VERDICTS,
+};
 pub use phases::{Mark, Phase, PhaseDevice, PhaseSite, Phases, Steps};
 
 /// Number of the contract.

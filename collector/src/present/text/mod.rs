@@ -14,10 +14,9 @@ mod site;
 mod who;
 
 pub use amount::{bytes, clock, count, duration, moment, percent, stamp};
-pub use page::{WIDTH, cut};
+pub use page::{Page, WIDTH, cut};
 pub use who::name;
 
-use self::page::Page;
 use super::report::{Confidence, Finding, Report};
 
 /// The whole report, in lines of at most [`WIDTH`] columns.
