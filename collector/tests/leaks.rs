@@ -246,6 +246,27 @@ fn steps_count_where_there_are_some() {
 }
 
 #[test]
+fn steps_count_after_a_start_that_took_longer_than_they() {
+    let mut timeline = Timeline::default();
+    timeline.take(SECOND, MIB, OTHER);
+    steps(&mut timeline, 0..90, 0);
+    let report = report(vec![timeline.finish(7, End::Running)]);
+    assert_eq!(only(&report).rate.unwrap().bytes_per_step, Some(2 * MIB));
+}
+
+#[test]
+fn a_run_that_gave_its_steps_up_is_judged_by_time() {
+    let mut timeline = Timeline::default();
+    steps(&mut timeline, 0..12, 20);
+    for minute in 3..240 {
+        timeline.pass(BEGIN + minute * MINUTE);
+        timeline.take(BEGIN + minute * MINUTE + 2 * SECOND, MIB, PYTHON);
+    }
+    let report = report(vec![timeline.finish(7, End::Running)]);
+    assert_eq!(only(&report).rate.unwrap().bytes_per_step, None);
+}
+
+#[test]
 fn forty_steps_make_a_suspect_that_says_why() {
     let mut timeline = Timeline::default();
     steps(&mut timeline, 0..46, 0);

@@ -5,8 +5,8 @@
 //!        ──▶ by steps   from the moment that the run is seen to have steps; at most once a step
 //! ```
 //!
-//! Both run side by side, because a run may stop marking its steps. Steps count as long as they span
-//! most of what is known ([`Trends::finish`]).
+//! Both run side by side, because a run may stop marking its steps. Steps count as long as they go on
+//! ([`Trends::finish`]).
 //!
 //! Where the timeline has a hole, what came and went in it is told from the live blocks on both sides.
 
@@ -255,9 +255,13 @@ impl Trends {
         let (now, live) = (state.now(), live(state));
         let watched = self.watched.unwrap_or(now);
         let begins = stepping.begins();
-        let span = |begins: &[u64]| Some(begins.last()? - begins.first()?);
-        let stepped = span(begins).unwrap_or(0);
-        let by_steps = self.by_steps.filter(|_| stepped >= now.saturating_sub(watched) / 2);
+        let (first, last) = (begins.first().copied(), begins.last().copied());
+        let stepped = first.zip(last).map_or(0, |(first, last)| last - first);
+        // A run that went on for as long without steps as with them has given them up; in less than
+        // what a leak by time takes to show, there is nothing to change to.
+        let long = stepped.max(BY_TIME.suspect);
+        let goes_on = last.is_some_and(|last| now.saturating_sub(last) <= long);
+        let by_steps = self.by_steps.filter(|_| goes_on);
         let (course, unit, unit_ns) = match by_steps {
             Some(course) => {
                 let steps = (begins.len() as u64).saturating_sub(1).max(1);
