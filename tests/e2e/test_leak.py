@@ -57,3 +57,34 @@ def test_each_twin_that_differs_by_a_leaking_line_is_found(machine):
         assert finding["rate"]["low"] <= finding["rate"]["bytes_per_hour"] <= finding["rate"]["high"]
         # What is told is what the line kept after the warm-up of a fifth of the run.
         assert 0.7 * said[job]["bytes"] < finding["bytes"] < said[job]["bytes"]
+
+
+def test_pixel_values_kept_by_requests_in_two_ranks_are_one_leak_with_an_end(machine):
+    """A public case: sglang PR 7340, ranks of a vision-language model that lose a GPU within an hour."""
+    environment = {"PYTHONPATH": str(CHECKOUT / "python"), **machine.preload()}
+    program, batches = PROGRAMS / "twins/pixel_values.py", 120
+    ranks = [
+        machine.start(VPYTHON, program, str(batches), MEMTRACE_ROLE=f"scheduler TP{rank}", **environment)
+        for rank in range(2)
+    ]
+    said = [json.loads(rank.stdout.readline()) for rank in ranks]
+    report = machine.report()
+    for rank in ranks:
+        rank.communicate("\n")
+    (finding,) = [finding for finding in report["findings"] if finding["confidence"] == "alert"]
+    assert finding["verdict"] == "leak"
+    assert {i["role"] for i in finding["instances"]} == {"scheduler TP0", "scheduler TP1"}
+    assert "pixel_values.py" in report["sites"][finding["site"]]["line"]
+    frames = report["sites"][finding["site"]]["frames"]
+    assert next(f["function"] for f in frames if f["kind"] == "python") == "Request.__init__"
+    kept = said[0]["bytes"]
+    assert abs(finding["rate"]["bytes_per_step"] - kept / batches) < 0.05 * kept / batches
+    # Both fill one card: when it is full follows from what is free and how fast each of them went.
+    (gpu,) = report["gpus"]
+    hourly = [rank["bytes"] / rank["seconds"] * 3600 for rank in said]
+    free = gpu["total_bytes"] - sum(process["reserved_bytes"] for process in gpu["processes"])
+    expected = free / sum(hourly) * 3.6e12
+    exhausted = finding["exhausted"]
+    earliest, latest = (exhausted[at] - report["as_of_ns"] for at in ("earliest_ns", "latest_ns"))
+    assert 0.5 * expected < earliest <= latest < 2 * expected
+
