@@ -10,6 +10,8 @@
 //! symbol (stacks, sites) ────────┘
 //!
 //! gate: holds the report, and what is measured beside it, against a user's rules
+//! outside: marks that others set, on their way into a process's timeline
+//!
 //! session: runs a job, drains its processes into a store while they live
 //! ```
 //!
@@ -21,6 +23,7 @@ pub mod detect;
 pub mod gate;
 pub mod ledger;
 pub mod nvml;
+pub mod outside;
 pub mod phase;
 pub mod present;
 pub mod process;

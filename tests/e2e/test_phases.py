@@ -47,7 +47,7 @@ def compare(report, told):
     assert any(frame.get("function", "").endswith("allocate") for frame in frames)
 
 
-@pytest.mark.parametrize("marks", ["nvtx", "python"])
+@pytest.mark.parametrize("marks", ["nvtx", "python", "outside"])
 def test_phases_are_what_pytorch_says_live_and_in_the_trace(machine, marks):
     for seed in range(SEEDS):
         trace = machine.scratch / f"trace-{seed}"

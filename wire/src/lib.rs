@@ -34,6 +34,7 @@ pub mod layout;
 pub mod live;
 pub mod mark;
 pub mod module;
+pub mod outside;
 pub mod record;
 pub mod ring;
 pub mod text;

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod lib;
+mod mark;
 mod report;
 mod run;
 
@@ -18,6 +19,7 @@ pub enum Command {
     Run(run::Run),
     Report(report::Report),
     Check(check::Check),
+    Mark(mark::Mark),
     Lib(lib::Lib),
     Demo(demo::Demo),
 }
@@ -29,6 +31,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Report(report) => report.run(),
             Self::Check(check) => check.run(),
+            Self::Mark(mark) => mark.run(),
             Self::Lib(lib) => lib.run(),
             Self::Demo(demo) => demo.run(),
         }

@@ -6,6 +6,7 @@ use super::{Steps, Trend};
 use crate::{
     detect::{creep::Creep, out_of_memory::Moments},
     ledger::{Event, Step},
+    outside::Queue,
     phase::Told,
     state::{Device, State},
 };
@@ -66,13 +67,19 @@ pub struct Player<O> {
     before_loss: usize,
     applied: u64,
     pub(super) known_since: u64,
+    outside: Queue,
 }
 
 impl<O: Observer> Player<O> {
     /// A player whose events `observer` sees.
     pub fn new(observer: O) -> Self {
-        let (state, held) = (State::default(), None);
-        Self { state, observer, held, before_loss: 0, applied: 0, known_since: 0 }
+        let (state, held, outside) = (State::default(), None, Queue::default());
+        Self { state, observer, held, before_loss: 0, applied: 0, known_since: 0, outside }
+    }
+
+    /// Tells what others marked in this timeline.
+    pub fn expect(&mut self, marks: Queue) {
+        self.outside = marks;
     }
 
     /// Tells which native stacks are those of PyTorch's allocator.
@@ -87,14 +94,17 @@ impl<O: Observer> Player<O> {
                 self.observer.lost(&self.state);
                 self.before_loss = self.held.get_or_insert_default().len();
             }
-            Step::Event(event) => match &mut self.held {
-                Some(held) if held.len() < MOST_HELD => held.push(*event),
-                Some(_) => {
-                    self.give_up_waiting();
-                    self.apply(event);
+            Step::Event(event) => {
+                self.outside_until(event.record.time);
+                match &mut self.held {
+                    Some(held) if held.len() < MOST_HELD => held.push(*event),
+                    Some(_) => {
+                        self.give_up_waiting();
+                        self.apply(event);
+                    }
+                    None => self.apply(event),
                 }
-                None => self.apply(event),
-            },
+            }
             Step::Live(live) => {
                 if let Some(held) = self.held.take() {
                     if self.applied == 0 {
@@ -124,8 +134,24 @@ impl<O: Observer> Player<O> {
 
     /// Nothing more will come.
     pub fn close(&mut self) {
+        self.outside_until(u64::MAX);
         self.give_up_waiting();
         self.observer.closed(&mut self.state);
+    }
+
+    /// What others marked up to `time`. It tells nothing of what is held, nor since when the
+    /// timeline is known.
+    fn outside_until(&mut self, time: u64) {
+        while let Some(mark) = self.outside.until(time) {
+            match &mut self.held {
+                Some(held) if !held.is_empty() => {
+                    // Behind a loss the first event tells since when something is known again.
+                    self.before_loss += usize::from(self.before_loss == held.len());
+                    held.push(mark);
+                }
+                _ => self.observer.applied(&mut self.state, &mark),
+            }
+        }
     }
 
     fn give_up_waiting(&mut self) {
@@ -146,7 +172,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::Live,
+        ledger::{Instance, Live, Tables},
+        outside::{Kind, Line},
+        phase,
         process::Detectors,
         source::fake::{entry, record},
     };
@@ -230,6 +258,44 @@ mod tests {
         player.step(Step::Lost(10));
         player.step(Step::Event(&event(11, Verb::Alloc, 0x4000, 95_000, 0)));
         assert_eq!(player.finish().state.totals(0).allocated, 512);
+    }
+
+    #[test]
+    fn marks_from_outside_take_their_place_and_tell_nothing_of_what_is_known() {
+        let mut tables = Tables::default();
+        let line = |time, kind, name: &str| Line {
+            time,
+            instance: Instance([1, 0]),
+            kind,
+            name: name.to_owned(),
+        };
+        let mut player = Player::<Detectors>::default();
+        let lines = vec![
+            line(10_000, Kind::Begin, "before"),
+            line(50_000, Kind::Point, "moment"),
+            line(96_000, Kind::Begin, "rollout"),
+            line(98_000, Kind::End, "rollout"),
+            line(98_500, Kind::End, "before"),
+            line(99_000, Kind::Begin, "last"),
+        ];
+        player.expect(Queue::new(lines, &mut tables));
+        player.step(Step::Lost(10));
+        player.step(Step::Event(&event(11, Verb::Alloc, 0x4000, 95_000, 0)));
+        player.step(Step::Event(&event(12, Verb::Alloc, 0x5000, 97_000, 0)));
+        player.step(Step::Live(&[live(0x3000, 30), live(0x4000, 95), live(0x5000, 97)]));
+        let played = player.finish();
+        assert_eq!(played.known_since, 95_000);
+        assert_eq!(played.state.totals(0).allocated, 3 * 512);
+        let names = played.phases.names(|id| phase::text(&tables, id));
+        let told: Vec<(&str, [u64; 3])> = names
+            .iter()
+            .map(|(name, told)| (name.as_str(), [told.count, told.open, told.cut]))
+            .collect();
+        assert_eq!(told, [("before", [0, 0, 1]), ("last", [0, 1, 0]), ("rollout", [1, 0, 0])]);
+        let rollout = &names["rollout"].devices[&0];
+        assert_eq!((rollout.peak_allocated, rollout.survived.bytes), (3 * 512, 512));
+        let moments = played.phases.moments(|id| phase::text(&tables, id));
+        assert_eq!(moments["moment"].last, 50_000);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     ledger::End,
+    outside::Reader,
     process::replaced,
     source::{Damage, offs, rings},
 };
@@ -58,6 +59,7 @@ pub struct Drainer<P> {
     /// Rings whose process has not finished making them.
     starting: HashSet<PathBuf>,
     bystanders: Bystanders,
+    marks: Option<Reader>,
     /// How children of ours ended, by pid and start time: their rings may be found only after that.
     ended: HashMap<(u32, u64), End>,
     gpus: Option<Watcher>,
@@ -71,6 +73,7 @@ impl<P: FnMut(Progress)> Drainer<P> {
     /// A drainer of the rings in `rings`.
     pub fn new(rings: Option<PathBuf>, news: Receiver<News>, sink: Sink, progress: P) -> Self {
         Self {
+            marks: rings.clone().map(Reader::new),
             rings,
             news,
             sink,
@@ -219,6 +222,9 @@ impl<P: FnMut(Progress)> Drainer<P> {
             let _ = traced.look(&self.sink);
         }
         self.look_for_refused();
+        for line in self.marks.iter_mut().flat_map(Reader::news) {
+            self.sink.send(Item::Mark(line.into()));
+        }
         self.bystanders.look();
         let mut progress = Progress { processes: self.traced.len(), ..self.past };
         self.traced.iter().for_each(|traced| traced.count(&mut progress));
@@ -255,6 +261,9 @@ impl<P: FnMut(Progress)> Drainer<P> {
         }
         for path in &self.starting {
             self.sink.send(Item::Note(format!("{} {}", path.display(), Damage::Starting)));
+        }
+        if let Some(trouble) = self.marks.and_then(Reader::into_trouble) {
+            self.sink.send(Item::Note(trouble));
         }
         for refused in self.refused {
             self.sink.send(Item::Process(Box::new(refused.row())));

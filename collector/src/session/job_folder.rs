@@ -1,6 +1,7 @@
 //! The folder of a job's rings.
 
 use std::{
+    ffi::OsString,
     fs::{self, DirBuilder, File},
     io::{self, Read},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
@@ -9,7 +10,10 @@ use std::{
 
 use wire::{control, folder::RUN_PREFIX};
 
-use crate::sys;
+use crate::{
+    source::{COLLECTORS, remove_rest},
+    sys,
+};
 
 /// The other user who may own the folder of rings: it may be `/dev/shm` itself.
 const ROOT: u32 = 0;
@@ -60,12 +64,12 @@ impl JobFolder {
 
 impl Drop for JobFolder {
     fn drop(&mut self) {
-        let only_control = fs::read_dir(&self.path)
-            .is_ok_and(|mut all| all.all(|e| e.is_ok_and(|e| e.file_name() == control::FILE)));
+        let is_ours = |name: OsString| COLLECTORS.iter().any(|file| name == *file);
+        let only_ours = fs::read_dir(&self.path)
+            .is_ok_and(|mut all| all.all(|e| e.is_ok_and(|e| is_ours(e.file_name()))));
         // A ring that is left belongs to a process that still runs, or could not be stored.
-        if only_control {
-            let _ = fs::remove_file(self.path.join(control::FILE));
-            let _ = fs::remove_dir(&self.path);
+        if only_ours {
+            remove_rest(&self.path);
         }
     }
 }
@@ -81,6 +85,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use wire::outside;
 
     #[test]
     fn it_is_private_and_goes_away_unless_a_ring_is_left() {
@@ -91,6 +96,7 @@ mod tests {
         assert_ne!(a, b);
         assert_eq!(fs::metadata(&a).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(a.join("control")).unwrap().len(), 4096);
+        fs::write(a.join(outside::FILE), "").unwrap();
         fs::write(b.join("x.ring"), "").unwrap();
         drop((one, two));
         assert!(!a.exists() && b.exists());

@@ -9,7 +9,7 @@ use crate::{
     nvml::Reading,
     process::Bystander,
     source::Drained,
-    store::{LiveRow, ProcessRow, SampleRow, Writer},
+    store::{LiveRow, MarkRow, ProcessRow, SampleRow, Writer},
     sys,
 };
 
@@ -43,6 +43,8 @@ pub enum Item {
     Reading(Reading),
     /// A process of the job without CUDA.
     Bystander(Box<Bystander>),
+    /// A mark from outside.
+    Mark(MarkRow),
     /// A sentence about what went wrong.
     Note(String),
     /// All of a ring is stored: its file can go.
@@ -123,6 +125,7 @@ fn write(writer: &mut Writer, item: Item) -> io::Result<()> {
         Item::Sample(row) => writer.row(&row),
         Item::Reading(reading) => writer.row(&reading),
         Item::Bystander(bystander) => writer.row(&*bystander),
+        Item::Mark(row) => writer.row(&row),
         Item::Note(text) => writer.note(sys::realtime(), &text),
         Item::Remove(path) => match fs::remove_file(path) {
             // Somebody was quicker.

@@ -9,7 +9,7 @@ use std::{
 
 use wire::folder::{Off, RING_SUFFIX, RUN_PREFIX};
 
-use crate::sys;
+use crate::{ledger::Instance, sys};
 
 /// A file with the name of a ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,16 @@ pub struct Found {
     /// When it was last written to through a file descriptor, seconds since 1970; stores through
     /// the mapping need not show.
     pub modified: i64,
+}
+
+impl Found {
+    /// The process image whose ring it is, by its name.
+    #[must_use]
+    pub fn instance(&self) -> Option<Instance> {
+        let stem = self.path.file_name()?.to_str()?.strip_suffix(RING_SUFFIX)?;
+        let (a, b) = stem.split_at_checked(16)?;
+        Some(Instance([u64::from_str_radix(a, 16).ok()?, u64::from_str_radix(b, 16).ok()?]))
+    }
 }
 
 /// The folder of the user's rings: `$MEMTRACE_DIR`, else `/dev/shm/memtrace-UID`.

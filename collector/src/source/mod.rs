@@ -29,5 +29,5 @@ pub use off::unrecorded;
 pub use refusal::{Refusal, refusal};
 pub use ring_file::RingFile;
 pub use tables::TableReader;
-pub use tidy::tidy;
-pub use view::{job, process};
+pub use tidy::{COLLECTORS, remove_rest, tidy};
+pub use view::job;

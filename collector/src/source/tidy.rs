@@ -1,13 +1,20 @@
 //! Housekeeping: rings of dead processes do not stay for ever. A memory debugger must not leak
 //! memory.
 
-use std::{collections::HashSet, fs, io, path::Path};
+use std::{
+    collections::HashSet,
+    fs::{self, Metadata},
+    io,
+    path::Path,
+    time::UNIX_EPOCH,
+};
 
 use wire::{
     control,
     folder::RUN_PREFIX,
     header,
     layout::SLOT_WORDS,
+    outside,
     ring::{Read, judge},
 };
 
@@ -87,29 +94,44 @@ fn last_event(ring: &RingFile) -> Option<u64> {
     }
 }
 
-/// Folders of jobs that nobody uses any more.
+/// Marks and folders of jobs that nobody uses any more.
 fn remove_empty(folder: &Path, old: impl Fn(u64) -> bool) -> io::Result<()> {
+    let is_old = |file: &Metadata| {
+        let since = file.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        since.is_some_and(|since| old(since.as_nanos() as u64))
+    };
     let used: HashSet<_> = rings(folder)?
         .into_iter()
         .chain(offs(folder)?.into_iter().map(|(_, found)| found))
         .filter_map(|found| found.path.parent().map(Path::to_owned))
         .collect();
+    let marks = folder.join(outside::FILE);
+    if !used.contains(folder) && fs::symlink_metadata(&marks).is_ok_and(|file| is_old(&file)) {
+        // They are about processes of which nothing else is left.
+        let _ = fs::remove_file(marks);
+    }
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
     };
     for entry in entries.flatten() {
         let job = entry.file_name().to_str().is_some_and(|name| name.starts_with(RUN_PREFIX));
-        let Ok(modified) = entry.metadata().and_then(|metadata| metadata.modified()) else {
-            continue;
-        };
-        let since = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        if job && !used.contains(&entry.path()) && old(since.as_nanos() as u64) {
-            let _ = fs::remove_file(entry.path().join(control::FILE));
-            let _ = fs::remove_dir(entry.path());
+        if job && !used.contains(&entry.path()) && entry.metadata().is_ok_and(|m| is_old(&m)) {
+            remove_rest(&entry.path());
         }
     }
     Ok(())
+}
+
+/// What the collector puts into a folder of rings.
+pub const COLLECTORS: [&str; 3] = [control::FILE, outside::FILE, outside::DRAFT];
+
+/// Removes a job's folder in which nothing else is left.
+pub fn remove_rest(job: &Path) {
+    for file in COLLECTORS {
+        let _ = fs::remove_file(job.join(file));
+    }
+    let _ = fs::remove_dir(job);
 }
 
 fn modified(found: &Found) -> u64 {
@@ -165,6 +187,31 @@ mod tests {
         tidy(folder.path()).unwrap().unwrap();
         assert!(paths[..3].iter().all(|path| !path.exists()));
         assert!(paths[3..].iter().all(|path| path.exists()));
+    }
+
+    #[test]
+    fn day_old_marks_go_with_the_last_ring_beside_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let marks = [folder.path().join(outside::FILE), folder.path().join("run-1/marks")];
+        fs::create_dir(folder.path().join("run-1")).unwrap();
+        let age = |path: &Path, hours: u64| {
+            let then = SystemTime::now() - Duration::from_secs(hours * 3_600);
+            File::open(path).unwrap().set_modified(then).unwrap();
+        };
+        marks.iter().for_each(|path| fs::write(path, "").unwrap());
+        let ring = ring(folder.path(), 1, 2);
+        marks.iter().for_each(|path| age(path, 25));
+        age(&folder.path().join("run-1"), 25);
+        tidy(folder.path()).unwrap();
+        assert!(marks[0].exists() && !marks[1].exists());
+        assert!(!folder.path().join("run-1").exists());
+        fs::remove_file(ring).unwrap();
+        age(&marks[0], 23);
+        tidy(folder.path()).unwrap();
+        assert!(marks[0].exists());
+        age(&marks[0], 25);
+        tidy(folder.path()).unwrap();
+        assert!(!marks[0].exists());
     }
 
     #[test]

@@ -1,14 +1,19 @@
 //! Processes as their ring files tell of them, with no collector: the live table is the truth, and
 //! the ring's window the history.
 
-use std::{io, path::Path};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
 
 use wire::folder::Off;
 
-use super::{Damage, Drain, Drained, RingFile, TableReader, off, offs, rings, tidy};
+use super::{Damage, Drain, Drained, Found, RingFile, TableReader, off, offs, rings, tidy};
 use crate::{
-    ledger::{End, Pairs, Step, Tables},
+    ledger::{End, Instance, Pairs, Step, Tables},
     nvml::Gpus,
+    outside::{self, Queue},
     process::{
         Detectors, Job, Losses, Played, Player, Process, end::Watch, proc_fs, redact, replaced,
         role, warnings,
@@ -24,14 +29,17 @@ use crate::{
 /// The folder cannot be listed.
 pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
     let mut job = Job { as_of: sys::realtime(), only: pid, ..Job::default() };
+    let mut marks = Marks::default();
     for found in rings(folder)? {
-        match RingFile::open(&found.path).and_then(|ring| process(&ring)) {
+        let marks = |instance| marks.of(&found, instance);
+        match RingFile::open(&found.path).and_then(|ring| process(&ring, marks)) {
             Ok(process) => job.processes.push(process),
             // A process may have ended, or its job, while we looked.
             Err(Damage::Unreadable(_)) if !found.path.exists() => {}
             Err(damage) => job.notes.push(format!("{} {damage}", found.path.display())),
         }
     }
+    job.notes.extend(marks.trouble());
     job.processes.extend(offs(folder)?.iter().map(|(off, _)| unrecorded(off)));
     for instance in replaced(job.processes.iter().map(|process| &process.identity)) {
         let gone = job.processes.iter_mut().find(|p| p.identity.instance == instance);
@@ -50,11 +58,32 @@ pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
     Ok(job)
 }
 
-/// The process that writes `ring`, as of now.
+/// The marks from outside, by the folder they lie in.
+#[derive(Default)]
+struct Marks(BTreeMap<PathBuf, outside::Read>);
+
+impl Marks {
+    /// Those of the process whose ring was found there.
+    fn of(&mut self, found: &Found, instance: Instance) -> Vec<outside::Line> {
+        let Some(folder) = found.path.parent() else { return Vec::new() };
+        let read = || outside::read(folder, sys::monotonic());
+        let known = self.0.entry(folder.to_owned()).or_insert_with(read);
+        known.lines.iter().filter(|line| line.instance == instance).cloned().collect()
+    }
+
+    fn trouble(self) -> impl Iterator<Item = String> {
+        self.0.into_values().filter_map(|read| read.trouble)
+    }
+}
+
+/// The process that writes `ring`, as of now; `marks` gives what others marked in its time.
 ///
 /// # Errors
 /// The file cannot be read any more.
-pub fn process(ring: &RingFile) -> Result<Process, Damage> {
+fn process(
+    ring: &RingFile,
+    marks: impl FnOnce(Instance) -> Vec<outside::Line>,
+) -> Result<Process, Damage> {
     let watch = Watch::new(&ring.identity()?);
     let alive = watch.is_alive();
     let mut tables = TableReader::new(ring);
@@ -75,6 +104,7 @@ pub fn process(ring: &RingFile) -> Result<Process, Damage> {
     // After the stacks: they tell what is PyTorch's own where no block does.
     let mut player = Player::<Detectors>::default();
     player.learn(torch_stacks(&known));
+    player.expect(Queue::new(marks(ring.instance()), &mut known));
     let mut pairs = Pairs::default();
     for slot in drained {
         match slot {
@@ -184,6 +214,28 @@ mod tests {
         assert_eq!(process.end, End::Ended);
         assert_eq!(Mode::of(process.health.mode), Some(Mode::Off));
         assert!(process.warnings[0].contains("no room"));
+    }
+
+    #[test]
+    fn what_was_marked_beside_a_ring_is_told_with_its_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = FakeRing::new([1, 2]);
+        fake.take(Class::Block, 0x7f00_0000_0000, 512, 0);
+        fake.save(folder.path());
+        let (mine, other) = (Instance([1, 2]), Instance([3, 4]));
+        outside::append(folder.path(), &[mine, other], outside::Kind::Point, "loaded 3").unwrap();
+        let told = |job: &Job| {
+            let [process] = job.processes.as_slice() else { panic!("{:?}", job.notes) };
+            process.played.phases.moments(|id| crate::phase::text(&process.tables, id))
+        };
+        let first = job(folder.path(), None).unwrap();
+        assert_eq!(told(&first)["loaded 3"].count, 1);
+        assert!(first.notes.is_empty(), "{:?}", first.notes);
+        fs::remove_file(folder.path().join("marks")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", folder.path().join("marks")).unwrap();
+        let second = job(folder.path(), None).unwrap();
+        assert!(told(&second).is_empty());
+        assert!(second.notes[0].contains("no mark was read"), "{:?}", second.notes);
     }
 
     #[test]

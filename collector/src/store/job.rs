@@ -5,6 +5,7 @@ use std::{collections::HashMap, path::Path};
 use super::{Flaw, Folder, NoTrace, ProcessRow, SampleRow};
 use crate::{
     ledger::{End, Instance, Step, Tables},
+    outside::Queue,
     process::{Detectors, Figures, Job, Played, Player, Process, end::Watch, redact, warnings},
     symbol::owner::torch_stacks,
 };
@@ -24,11 +25,14 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
     let notes = folder.notes(&mut flaws);
     let unstored = notes.iter().find(|note| note.blocks_unstored).map(|note| note.time);
     let mut tables = folder.tables(&mut flaws);
+    let mut marks = folder.marks(&mut flaws);
     let mut players: HashMap<Instance, Player<Detectors>> = HashMap::new();
     for ProcessRow { identity, .. } in &rows {
         let until = unstored.map_or(u64::MAX, |since| identity.monotonic(since));
         let mut player = Player::new(Detectors::until(until));
         player.learn(tables.get(&identity.instance).map(torch_stacks).unwrap_or_default());
+        let marks = marks.remove(&identity.instance).unwrap_or_default();
+        player.expect(Queue::new(marks, tables.entry(identity.instance).or_default()));
         players.insert(identity.instance, player);
     }
     // Entries that were being given back in the live set that a timeline ends with.

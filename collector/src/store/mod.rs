@@ -10,6 +10,7 @@
 //! samples.bin     least and greatest totals of each second, sites' turnover of each 10 s
 //! gpus.bin        what NVML said
 //! notes.bin       what went wrong while tracing
+//! marks.bin       what was marked from outside
 //! ```
 //!
 //! Every file is made together with the folder. Every one but `trace.json` is only ever appended to, and each is valid up to its last whole row
@@ -34,8 +35,8 @@ mod writer;
 pub use job::job;
 pub use reader::{Folder, NoTrace};
 pub use rows::{
-    BystanderRow, CodesRow, LiveRow, ModulesRow, NodesRow, NoteRow, ProcessRow, Range, SampleRow,
-    SiteSample, TABLES, TotalsSample,
+    BystanderRow, CodesRow, LiveRow, MarkRow, ModulesRow, NodesRow, NoteRow, ProcessRow, Range,
+    SampleRow, SiteSample, TABLES, TotalsSample,
 };
 pub use table::{Flaw, FlawKind};
 pub use tail_reader::{TailItem, TailReader};

@@ -11,14 +11,15 @@ use serde::de::DeserializeOwned;
 use wire::folder::TAIL;
 
 use super::{
-    BystanderRow, CodesRow, FORMAT, Flaw, FlawKind, LiveRow, ModulesRow, NodesRow, NoteRow,
-    ProcessRow, SampleRow, TailItem, TailReader, Trace,
+    BystanderRow, CodesRow, FORMAT, Flaw, FlawKind, LiveRow, MarkRow, ModulesRow, NodesRow,
+    NoteRow, ProcessRow, SampleRow, TailItem, TailReader, Trace,
     rows::{Table, load_node},
     table::{Rows, open},
 };
 use crate::{
     ledger::{Instance, Live, Pairs, Step, Tables},
     nvml::Reading,
+    outside::Line,
     process::Bystander,
 };
 
@@ -125,6 +126,15 @@ impl Folder {
     /// What went wrong while tracing.
     pub fn notes(&self, flaws: &mut Vec<Flaw>) -> Vec<NoteRow> {
         self.rows(flaws).collect()
+    }
+
+    /// What was marked from outside, by process.
+    pub fn marks(&self, flaws: &mut Vec<Flaw>) -> BTreeMap<Instance, Vec<Line>> {
+        let mut marks: BTreeMap<Instance, Vec<Line>> = BTreeMap::new();
+        for line in self.rows(flaws).filter_map(MarkRow::line) {
+            marks.entry(line.instance).or_default().push(line);
+        }
+        marks
     }
 
     /// Totals and turnover by time, oldest first.

@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 use wire::{
     layout::ENTRY_WORDS,
     live::{Entry, State},
+    mark::Kind,
     trie::{FrameKind, Node},
 };
 
 use crate::{
     ledger::{Code, End, Gauges, Health, Identity, Instance, Live, Module},
     nvml::Reading,
+    outside,
     process::{Bystander, Losses},
 };
 
@@ -37,6 +39,7 @@ tables! {
     SampleRow => "samples.bin",
     Reading => "gpus.bin",
     NoteRow => "notes.bin",
+    MarkRow => "marks.bin",
 }
 
 /// A process as it was at one moment.
@@ -140,6 +143,35 @@ pub struct NoteRow {
     pub text: String,
     /// From now on block events are not stored.
     pub blocks_unstored: bool,
+}
+
+/// A mark that somebody set from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkRow {
+    /// Whose.
+    pub instance: Instance,
+    /// `CLOCK_MONOTONIC`, ns.
+    pub time: u64,
+    /// Number of a [`wire::mark::Kind`].
+    pub kind: u8,
+    /// Its name.
+    pub name: String,
+}
+
+impl From<outside::Line> for MarkRow {
+    fn from(line: outside::Line) -> Self {
+        let outside::Line { time, instance, kind, name } = line;
+        Self { instance, time, kind: kind as u8, name }
+    }
+}
+
+impl MarkRow {
+    /// The mark; `None` if it is of a kind that this version does not know.
+    #[must_use]
+    pub fn line(self) -> Option<outside::Line> {
+        let Self { instance, time, kind, name } = self;
+        Some(outside::Line { time, instance, kind: Kind::of(kind.into())?, name })
+    }
 }
 
 /// Totals and turnover of a stretch of time.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use wire::record::{Class, Record, Verb};
 
 use super::{
-    Folder, LiveRow, NoTrace, NoteRow, ProcessRow, Range, SampleRow, TailItem, TailReader,
+    Folder, LiveRow, MarkRow, NoTrace, NoteRow, ProcessRow, Range, SampleRow, TailItem, TailReader,
     TotalsSample, Trace, Writer,
 };
 use crate::{
@@ -186,6 +186,34 @@ fn tables_come_back_as_they_were() {
     assert_eq!(back.modules, new.modules);
     assert_eq!(live(1, 0, 5).live()[0].entry, entry(Class::Block, 5, 512, 0));
     assert!(live(1, 0, 5).live()[0].freeing);
+}
+
+#[test]
+fn marks_from_outside_are_told_with_the_process_they_are_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let rings = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(folder.path(), head()).unwrap();
+    let ring = FakeRing::new([1, 0]);
+    ring.producer().publish(&alloc(1));
+    store(&mut writer, &ring, &mut Drain::new());
+    writer.row(&process(&ring.open(rings.path()), 6)).unwrap();
+    let mark = |instance, kind, name: &str| MarkRow {
+        instance: Instance([instance, 0]),
+        time: 5,
+        kind,
+        name: name.to_owned(),
+    };
+    writer.row(&mark(1, 0, "loaded")).unwrap();
+    writer.row(&mark(2, 0, "of nobody known")).unwrap();
+    writer.row(&mark(1, 77, "of a kind to come")).unwrap();
+    writer.row(&mark(1, 1, "rollout")).unwrap();
+    let job = super::job(folder.path()).unwrap();
+    let [process] = job.processes.as_slice() else { panic!("{job:?}") };
+    let text = |id| crate::phase::text(&process.tables, id);
+    let moments = process.played.phases.moments(text);
+    assert_eq!(moments.keys().collect::<Vec<_>>(), ["loaded"]);
+    assert_eq!(moments["loaded"].last, 5);
+    assert_eq!(process.played.phases.names(text)["rollout"].open, 1);
 }
 
 #[test]

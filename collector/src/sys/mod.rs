@@ -40,6 +40,23 @@ pub fn realtime() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// `CLOCK_MONOTONIC`, ns: the clock of the traced processes.
+#[must_use]
+pub fn monotonic() -> u64 {
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: `now` is as large as the call expects.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr()) };
+    if result != 0 {
+        return 0;
+    }
+    // SAFETY: the call succeeded, so it filled all of it.
+    let now = unsafe { now.assume_init() };
+    now.tv_sec
+        .cast_unsigned()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(now.tv_nsec.cast_unsigned())
+}
+
 /// Bytes a user may still write on the file system of `path`.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 """Random blocks in named phases, and PyTorch's own word of each phase as JSON.
 
-    phases.py nvtx|python SEED       marks by torch.cuda.nvtx, or by gpu_memtrace
+    phases.py nvtx|python|outside SEED   marks by torch.cuda.nvtx, by gpu_memtrace, by memtrace mark
 
 PyTorch's word of a phase's peak is `max_memory_allocated()` after `reset_peak_memory_stats()` at its
 begin; of what survived it the blocks under what this program still holds. Prints
@@ -8,6 +8,7 @@ begin; of what survived it the blocks under what this program still holds. Print
 """
 
 import collections
+import contextlib
 import json
 import os
 import random
@@ -97,8 +98,22 @@ def nvtx(name):
     return torch.cuda.nvtx.range(name)
 
 
+@contextlib.contextmanager
+def outside(name):
+    memtrace("mark", "-p", os.getpid(), "--begin", name)
+    yield
+    memtrace("mark", "-p", os.getpid(), "--end", name)
+
+
+def memtrace(*arguments):
+    """What the command says, which is no part of this job: it is not preloaded."""
+    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    command = [os.environ["MEMTRACE_BIN"], *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 def main():
-    marks = nvtx
+    marks = {"nvtx": nvtx, "outside": outside}.get(sys.argv[1])
     if sys.argv[1] == "python":
         import gpu_memtrace
 
@@ -110,15 +125,8 @@ def main():
         program.step(number)
     torch.cuda.nvtx.range_push("the last thing")
     program.allocate()
-    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    live = subprocess.run(
-        [os.environ["MEMTRACE_BIN"], "report", "-p", str(os.getpid()), "--json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    print(json.dumps({"truth": program.truth.told, "report": json.loads(live.stdout)}))
+    live = json.loads(memtrace("report", "-p", os.getpid(), "--json"))
+    print(json.dumps({"truth": program.truth.told, "report": live}))
 
 
 if __name__ == "__main__":
