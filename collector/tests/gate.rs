@@ -90,6 +90,8 @@ fn finding(verdict: &str, confidence: Confidence, mib: u64, site: &str) -> Findi
         evidence: Vec::new(),
         pins: Vec::new(),
         exhausted: None,
+        phase: None,
+        holders: Vec::new(),
     }
 }
 

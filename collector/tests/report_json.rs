@@ -38,6 +38,7 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("exhausted", _) => "Exhaustion",
         ("evidence", _) => "Evidence",
         ("pins", _) => "Pin",
+        ("holders", _) => "Holder",
         ("gpus", _) => "Gpu",
         ("processes", "Gpu") => "GpuProcess",
         ("processes", _) => "Process",

@@ -9,6 +9,7 @@ mod births;
 pub mod creep;
 pub mod fragmentation;
 pub mod growth;
+pub mod incomplete_release;
 pub mod known;
 pub mod leak;
 mod lifetimes;

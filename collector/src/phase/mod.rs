@@ -4,7 +4,8 @@
 //! Mark slots ──▶ open     which phases are open, and which mark ends which
 //! Block slots ─▶ course   what was held since each open phase began: peak, sites, survivors
 //!                  ├───▶ told      per name, once a phase has ended
-//!                  └───▶ stepping  which of them is the run's step, and when each began
+//!                  ├───▶ stepping  which of them is the run's step, and when each began
+//!                  └───▶ sleeps    what was held in those whose name says that it gives memory back
 //! ```
 //!
 //! The rules, for marks that do not fit together:
@@ -16,14 +17,20 @@
 //!   counted and nothing else of it is told. So is a phase while too many are open.
 //! * A phase that is open at the end of the timeline tells its peak, and nothing of its end.
 
+mod asleep;
 mod course;
 mod open;
+mod sleeps;
+#[cfg(test)]
+mod sleeps_tests;
 mod stepping;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod told;
 
+pub use asleep::{Sleep, sleep};
+pub use sleeps::{Held, HeldBy, Slept};
 pub use stepping::Stepping;
 pub use steps::{Steps, steps};
 pub use told::{Moment, Name, OnDevice, Told};
@@ -32,14 +39,14 @@ use std::collections::BTreeMap;
 
 use wire::{
     mark::{Kind, Mark, NAME_BYTES, NAME_LOST, NO_NAME},
-    record::{Class, Verb},
+    record::{Class, Record, Verb},
 };
 
 use crate::{
     ledger::{Event, Tables},
     state::{Device, State},
 };
-use {course::Course, open::Open};
+use {course::Course, open::Open, sleeps::Sleeps};
 
 /// Phases that are followed at once; more than that are counted and not followed.
 const FOLLOWED: usize = 1024;
@@ -60,9 +67,20 @@ pub struct Phases {
     followed: usize,
     told: Told,
     stepping: Stepping,
+    sleeps: Sleeps,
 }
 
 impl Phases {
+    /// Tells what the ids of names stand for, as far as that is needed before the end.
+    pub fn learn(&mut self, tables: &Tables) {
+        self.sleeps.learn(tables);
+    }
+
+    /// `event` is about to be applied to `state`.
+    pub fn coming(&mut self, state: &State, event: &Event) {
+        self.sleeps.coming(state, &event.record);
+    }
+
     /// `event` has just been applied to `state`.
     pub fn applied(&mut self, state: &State, event: &Event) {
         let record = &event.record;
@@ -70,8 +88,11 @@ impl Phases {
             if !std::mem::replace(&mut self.marked, true) && !self.lost {
                 self.begin_courses(state);
             }
-            self.mark(&mark, record.tid, record.time);
+            self.mark(state, &mark, record);
             return;
+        }
+        if !self.lost {
+            self.sleeps.applied(state, record);
         }
         if !self.marked || self.lost || record.class == Class::None {
             return;
@@ -114,9 +135,10 @@ impl Phases {
         }
     }
 
-    /// The end of the timeline.
+    /// The end of the timeline, which led to `state`.
     #[must_use]
-    pub fn finish(mut self) -> Told {
+    pub fn finish(mut self, state: &State) -> Told {
+        self.told.sleeps = self.sleeps.finish(state);
         for begun in self.open.take_all() {
             let told = self.told.name(begun.name);
             told.open += 1;
@@ -144,15 +166,21 @@ impl Phases {
         }
     }
 
-    fn mark(&mut self, mark: &Mark, thread: u32, time: u64) {
+    fn mark(&mut self, state: &State, mark: &Mark, record: &Record) {
+        let Record { tid, time, .. } = *record;
         match mark.kind {
-            Kind::Point => self.told.moment((mark.name, mark.number), time),
-            Kind::Begin | Kind::Push | Kind::Start => self.begin(mark, thread, time),
-            Kind::End | Kind::Pop | Kind::Stop => self.end(mark, thread, time),
+            Kind::Point => {
+                self.told.moment((mark.name, mark.number), time);
+                if !self.lost {
+                    self.sleeps.mark(state, mark.name, time);
+                }
+            }
+            Kind::Begin | Kind::Push | Kind::Start => self.begin(state, mark, tid, time),
+            Kind::End | Kind::Pop | Kind::Stop => self.end(state, mark, tid, time),
         }
     }
 
-    fn begin(&mut self, mark: &Mark, thread: u32, time: u64) {
+    fn begin(&mut self, state: &State, mark: &Mark, thread: u32, time: u64) {
         if self.open.count() == MOST_OPEN {
             self.cut();
         }
@@ -162,16 +190,20 @@ impl Phases {
             self.followed += 1;
             let begun = self.begun;
             self.courses.values_mut().for_each(|course| course.begin(begun));
+            self.sleeps.begin(state, begun, mark.name, time);
             begun
         });
         self.stepping.began((mark.name, mark.number), time);
         if let Some(replaced) = self.open.begin(mark, thread, time, stretch) {
             self.told.name(replaced.name).cut += 1;
-            replaced.stretch.into_iter().for_each(|stretch| self.leave(stretch));
+            if let Some(stretch) = replaced.stretch {
+                self.sleeps.forget(stretch);
+                self.leave(stretch);
+            }
         }
     }
 
-    fn end(&mut self, mark: &Mark, thread: u32, time: u64) {
+    fn end(&mut self, state: &State, mark: &Mark, thread: u32, time: u64) {
         let ended = self.open.end(mark, thread);
         if ended.is_empty() {
             self.told.ends_without_begin += 1;
@@ -191,6 +223,7 @@ impl Phases {
                 told.peak(*device, since);
                 told.survived(*device, since.survived());
             }
+            self.sleeps.end(state, stretch);
             self.leave(stretch);
         }
         self.stepping.ended(&self.told);
@@ -208,6 +241,7 @@ impl Phases {
             self.told.name(begun.name).cut += 1;
         }
         self.followed = 0;
+        self.sleeps.cut();
         self.courses.values_mut().for_each(Course::forget);
     }
 }

@@ -64,7 +64,9 @@ impl Play {
     }
 
     fn told(mut self) -> BTreeMap<String, Name> {
-        std::mem::take(&mut self.player.observer().0).finish().names(|id| id.to_string())
+        std::mem::take(&mut self.player.observer().0)
+            .finish(&State::default())
+            .names(|id| id.to_string())
     }
 }
 
@@ -188,7 +190,7 @@ fn a_name_ends_its_own_phase_and_what_was_begun_inside() {
     ] {
         play.mark(time, TID, kind, name, 0);
     }
-    let phases = std::mem::take(&mut play.player.observer().0).finish();
+    let phases = std::mem::take(&mut play.player.observer().0).finish(&State::default());
     assert_eq!(phases.ends_without_begin, 2);
     let told = phases.names(|id| id.to_string());
     let of = |name: &str| (told[name].count, told[name].time, told[name].unended);
@@ -209,7 +211,7 @@ fn threads_and_domains_do_not_end_each_others_ranges() {
     ] {
         play.mark(time, tid, kind, name, domain);
     }
-    let phases = std::mem::take(&mut play.player.observer().0).finish();
+    let phases = std::mem::take(&mut play.player.observer().0).finish(&State::default());
     assert_eq!(phases.ends_without_begin, 1);
     let told = phases.names(|id| id.to_string());
     assert_eq!(["1", "2", "3"].map(|name| told[name].time), [4, 7, 5]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{NameId, course::Since};
+use super::{NameId, Slept, course::Since};
 use crate::state::{Device, Site, Use};
 
 /// So many numbers may follow a name before they are taken for one phase that goes on: `stage 1` and
@@ -71,6 +71,8 @@ pub struct Told {
     moments: BTreeMap<u32, Numbered<Moment>>,
     /// Ends that found no begin.
     pub ends_without_begin: u64,
+    /// What was held in the phases and at the marks whose name says that memory is given back.
+    pub sleeps: Vec<Slept>,
 }
 
 /// What is told of a name, by the number it ends with.

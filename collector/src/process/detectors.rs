@@ -7,7 +7,7 @@ use wire::record::{Class, Verb};
 use super::{Observer, Played, Player, Steps, trends::Trends};
 use crate::{
     detect::{creep::Creep, out_of_memory::Moments},
-    ledger::Event,
+    ledger::{Event, Tables},
     phase::Phases,
     state::{Device, State},
 };
@@ -50,6 +50,11 @@ impl Detectors {
         }
     }
 
+    /// Tells what ids stand for.
+    pub fn learn(&mut self, tables: &Tables) {
+        self.phases.learn(tables);
+    }
+
     /// Feeds what is known of a stretch of time: figures at its begin, and others at its end.
     pub fn rolled_up(&mut self, device: Device, figures: [Figures; 2]) {
         for Figures { time, allocated, reserved } in figures {
@@ -83,6 +88,10 @@ impl Observer for Detectors {
             self.phases.found(state);
             self.trends.found(state, self.phases.stepping());
         }
+    }
+
+    fn coming(&mut self, state: &State, event: &Event) {
+        self.phases.coming(state, event);
     }
 
     fn applied(&mut self, state: &mut State, event: &Event) {
@@ -144,13 +153,13 @@ impl Player<Detectors> {
         let Detectors { creeps, ooms, oom_moments, reserved, phases, trends, .. } = self.observer;
         let trends = trends.finish(&self.state, phases.stepping());
         Played {
+            phases: phases.finish(&self.state),
             state: self.state,
             creeps,
             ooms,
             oom_moments,
             reserved,
             known_since: self.known_since,
-            phases: phases.finish(),
             trends,
         }
     }

@@ -37,6 +37,9 @@ pub struct Played {
 
 /// Whoever wants to see each event as it is applied.
 pub trait Observer {
+    /// `event` is about to be applied to `state`.
+    fn coming(&mut self, _state: &State, _event: &Event) {}
+
     /// `event` has just been applied to `state`.
     fn applied(&mut self, state: &mut State, event: &Event);
 
@@ -161,6 +164,7 @@ impl<O: Observer> Player<O> {
 
     fn apply(&mut self, event: &Event) {
         self.applied += 1;
+        self.observer.coming(&self.state, event);
         self.state.apply(event);
         self.observer.applied(&mut self.state, event);
     }

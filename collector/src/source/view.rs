@@ -105,6 +105,7 @@ fn process(
     let mut player = Player::<Detectors>::default();
     player.learn(torch_stacks(&known));
     player.expect(Queue::new(marks(ring.instance()), &mut known));
+    player.observer().learn(&known);
     let mut pairs = Pairs::default();
     for slot in drained {
         match slot {

@@ -162,12 +162,26 @@ impl Segment {
     /// Bytes of a block of it that lie in extents of graphs' pools.
     #[must_use]
     pub fn private_bytes(&self, block: &Block) -> u64 {
+        self.under(block).filter(|(extent, _)| extent.private).map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes of a block of it that have memory of it behind them. Of a pool's blocks nobody knows where
+    /// they lie: they have.
+    #[must_use]
+    pub fn backed_bytes(&self, block: &Block) -> u64 {
+        match self.kind {
+            Kind::Pool => block.size,
+            _ => self.under(block).map(|(extent, bytes)| bytes.min(extent.physical)).sum(),
+        }
+    }
+
+    /// The extents under a block of it, each with the bytes that both have.
+    fn under(&self, block: &Block) -> impl Iterator<Item = (&Extent, u64)> {
         let (begin, end) = (block.address, block.address.saturating_add(block.size));
         let ends = |extent: &Extent| extent.start.saturating_add(extent.size);
         let first = self.extents.partition_point(|extent| ends(extent) <= begin);
-        let under = self.extents[first..].iter().take_while(|extent| extent.start < end);
-        let bytes = |extent: &Extent| end.min(ends(extent)) - begin.max(extent.start);
-        under.filter(|extent| extent.private).map(bytes).sum()
+        let under = self.extents[first..].iter().take_while(move |extent| extent.start < end);
+        under.map(move |extent| (extent, end.min(ends(extent)) - begin.max(extent.start)))
     }
 
     /// The blocks that keep stranded memory from going back.
@@ -215,6 +229,10 @@ mod tests {
         {
             assert_eq!(segment.private_bytes(&block(address, size)), private, "{address} {size}");
         }
+        // The second half of the third extent is another mapping's.
+        segment.extents[2].physical = 50;
+        assert_eq!(segment.backed_bytes(&block(50, 300)), 50 + 100 + 50 + 50);
+        assert_eq!(segment.backed_bytes(&block(390, 50)), 10);
         segment.extents.clear();
         assert_eq!(segment.private_bytes(&block(0, u64::MAX)), 0);
     }

@@ -30,9 +30,10 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
     for ProcessRow { identity, .. } in &rows {
         let until = unstored.map_or(u64::MAX, |since| identity.monotonic(since));
         let mut player = Player::new(Detectors::until(until));
-        player.learn(tables.get(&identity.instance).map(torch_stacks).unwrap_or_default());
-        let marks = marks.remove(&identity.instance).unwrap_or_default();
-        player.expect(Queue::new(marks, tables.entry(identity.instance).or_default()));
+        let tables = tables.entry(identity.instance).or_default();
+        player.learn(torch_stacks(tables));
+        player.expect(Queue::new(marks.remove(&identity.instance).unwrap_or_default(), tables));
+        player.observer().learn(tables);
         players.insert(identity.instance, player);
     }
     // Entries that were being given back in the live set that a timeline ends with.

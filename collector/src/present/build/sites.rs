@@ -88,7 +88,8 @@ fn shown(report: &Report) -> impl Iterator<Item = &str> {
     });
     let findings = report.findings.iter().flat_map(|finding| {
         let pins = finding.pins.iter().map(|pin| pin.site.as_str());
-        pins.chain([finding.site.as_str()])
+        let holders = finding.holders.iter().take(NAMED).map(|holder| holder.site.as_str());
+        pins.chain(holders).chain([finding.site.as_str()])
     });
     let used = live.chain(peak).map(|used| used.site.as_str());
     used.chain(pools.map(|took| took.site.as_str())).chain(ooms).chain(findings).chain(phases)

@@ -3,8 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 /// The names of all verdicts. Each has its section in `docs/findings.md`.
-pub const VERDICTS: [&str; 7] =
-    ["out-of-memory", "leak", "growth", "retained", "creep", "fragmentation", "wrong-card"];
+pub const VERDICTS: [&str; 8] = [
+    "out-of-memory",
+    "leak",
+    "growth",
+    "retained",
+    "creep",
+    "fragmentation",
+    "incomplete-release",
+    "wrong-card",
+];
 
 /// Something wrong, or worth knowing. Processes with the same verdict at the same site are one
 /// finding.
@@ -40,6 +48,10 @@ pub struct Finding {
     /// When the device's memory is used up if it goes on; null where it does not grow, where that is
     /// more than a week away, or where the process has ended.
     pub exhausted: Option<Exhaustion>,
+    /// Name of the phase in which it happens; null where it is in none, or in no one more than another.
+    pub phase: Option<String>,
+    /// Whose memory it is, most bytes first, where the rule looks at it; of the instance with most bytes.
+    pub holders: Vec<Holder>,
 }
 
 /// When a device's memory is used up, `CLOCK_REALTIME` ns.
@@ -49,6 +61,19 @@ pub struct Exhaustion {
     pub earliest_ns: u64,
     /// At the lower one; null where that is more than a week away.
     pub latest_ns: Option<u64>,
+}
+
+/// Memory of one site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The site.
+    pub site: String,
+    /// `torch`, or the library that took it.
+    pub owner: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// In how many blocks.
+    pub blocks: u64,
 }
 
 /// How fast something grows, bytes an hour.

@@ -16,7 +16,7 @@ pub use device::{
     Allocator, Block, ByKind, Device, GraphPoolSite, GraphPools, Oom, Owner, Peak, Segment, SiteUse,
 };
 pub use finding::{
-    Confidence, Evidence, Exhaustion, Finding, FindingInstance, Pin, Rate, VERDICTS,
+    Confidence, Evidence, Exhaustion, Finding, FindingInstance, Holder, Pin, Rate, VERDICTS,
 };
 pub use phases::{Mark, Phase, PhaseDevice, PhaseSite, Phases, Steps};
 

@@ -4,6 +4,7 @@ mod creep;
 mod exhaustion;
 mod fragmentation;
 mod growth;
+mod incomplete_release;
 mod leak;
 mod out_of_memory;
 mod place;
@@ -40,6 +41,7 @@ pub(super) fn findings(
     findings.extend(leaks);
     findings.extend(fragmentation::findings(subjects, processes, book, &creeps));
     findings.extend(creeps);
+    findings.extend(incomplete_release::findings(job, subjects, processes, book));
     findings.extend(wrong_card::findings(processes));
     findings.sort_by_key(|finding| {
         let after = finding.verdict != out_of_memory::VERDICT;
@@ -65,6 +67,8 @@ fn bare(verdict: &str, confidence: Confidence) -> Finding {
         evidence: Vec::new(),
         pins: Vec::new(),
         exhausted: None,
+        phase: None,
+        holders: Vec::new(),
     }
 }
 
