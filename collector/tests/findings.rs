@@ -198,7 +198,7 @@ fn a_creep_names_process_bytes_share_line_and_what_to_do() {
     };
     assert_eq!((*confidence, *bytes, *releasable_bytes), (Confidence::Alert, 450 * MIB, 20 * MIB));
     assert!(text.starts_with("tokenizer (pid 7) creeps on device 0: "), "{text}");
-    for part in ["450.0 MiB in 9 jumps", "20.0 MiB (4 %", "job.py:7 step"] {
+    for part in ["450.0 MiB in 9 jumps", "20.0 MiB (50 %", "job.py:7 step"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(advice.contains("empty_cache() in tokenizer (pid 7)"), "{advice}");
@@ -227,7 +227,32 @@ fn where_most_is_stranded_the_advice_goes_on() {
     assert!(!advice(held()).contains("expandable_segments"));
     let mut pinned = held();
     pinned.push(live(Class::Block, 0x2000_0000, MIB, 0));
-    assert!(advice(pinned).contains("expandable_segments:True"));
+    let pinned = advice(pinned);
+    assert!(pinned.contains("expandable_segments:True in tokenizer (pid 7)"), "{pinned}");
+    assert!(!pinned.contains("empty_cache()"), "it gives nothing of that back: {pinned}");
+}
+
+#[test]
+fn what_helps_already_or_gives_nothing_back_is_not_advised() {
+    let advice = |held: Vec<Live>, requests, then_steady| {
+        let mut process = creeping(7, "tokenizer", End::Running, crept(requests, then_steady));
+        process.played.state = State::from_live(&held);
+        report(vec![process]).findings.remove(0).advice
+    };
+    assert!(advice(held(), 30, 60).contains("empty_cache() gives the memory back"));
+    let mut pinned = held();
+    pinned.push(live(Class::Block, 0x2000_0000, MIB, 0));
+    assert_eq!(advice(pinned, 30, 60), "nothing while it stays so");
+    // Two handles side by side in one reservation, a block in each.
+    let mut expandable = vec![live(Class::Reservation, 0x1000_0000, 64 * MIB, 0)];
+    for (handle, at) in [(1, 0x1000_0000), (2, 0x1140_0000)] {
+        expandable.push(live(Class::Handle, handle, 20 * MIB, TORCH));
+        expandable.push(live(Class::Mapping, at, 20 * MIB, handle as u32));
+        expandable.push(live(Class::Block, at, 4 * MIB, 0));
+    }
+    let advice = advice(expandable, 10, 0);
+    assert!(!advice.contains("expandable_segments"), "{advice}");
+    assert!(advice.starts_with("in tokenizer (pid 7): take what that line keeps"), "{advice}");
 }
 
 #[test]

@@ -21,7 +21,8 @@
 //! - Reserved at a trough is the least until allocated rises again: a program that calls
 //!   `empty_cache()` after each request does not creep, however much each request took.
 //! - A stretch begins at its least reserved: memory given back is not held against the program.
-//! - What reserved gained because allocated's base rose is a leak, and not counted as creep.
+//! - What reserved gained because allocated's base rose is a leak, and not counted as creep; nor is a
+//!   jump that only made room for it. A leak's many jumps after a warm-up's one are no creep.
 //! - Thirds are counted in troughs, not in time: a server that idles over night is not cured.
 
 use super::swing::{Growths, Rest, Swings, Turn, coarser};
@@ -190,28 +191,59 @@ fn base_rose(stretch: &[Turn]) -> u64 {
     between.saturating_mul(length as u64 - 1) / (length - third) as u64
 }
 
+/// A trough that found more reserved than any before it.
+struct Rise {
+    jump: Jump,
+    /// How much more than at the first trough.
+    above: u64,
+    /// Troughs after the first one, up to this one.
+    passed: u64,
+    grown: Growths,
+}
+
+fn rises(stretch: &[Turn]) -> Vec<Rise> {
+    let Some((first, rest)) = stretch.split_first() else { return Vec::new() };
+    let (mut highest, mut passed) = (first.reserved, 0);
+    let mut grown = Growths::default();
+    let mut rises = Vec::new();
+    for trough in rest {
+        passed += trough.troughs;
+        grown.join(&trough.grown);
+        if trough.reserved > highest {
+            let bytes = trough.reserved - highest;
+            let jump = Jump { time: trough.time, bytes, site: grown.largest() };
+            let (above, grown) = (trough.reserved - first.reserved, std::mem::take(&mut grown));
+            rises.push(Rise { jump, above, passed, grown });
+            highest = trough.reserved;
+        }
+    }
+    rises
+}
+
+/// The rises that are none of the base's, which rose evenly over so many troughs: most of what each
+/// took brings reserved further beyond the base than it was.
+fn beyond_base(mut rises: Vec<Rise>, base_rose: u64, troughs: u64) -> Vec<Rise> {
+    let mut most = 0;
+    rises.retain(|rise| {
+        let base = u128::from(base_rose) * u128::from(rise.passed) / u128::from(troughs.max(1));
+        let beyond = rise.above.saturating_sub(base as u64);
+        let is_beyond = base_rose == 0 || beyond > most + rise.jump.bytes / 2;
+        most = if is_beyond { beyond } else { most };
+        is_beyond
+    });
+    rises
+}
+
 fn finding(stretch: &[Turn]) -> Option<Finding> {
     let (first, last) = (stretch.first()?, stretch.last()?);
     let base_rose = base_rose(stretch);
     let bytes = last.reserved.saturating_sub(first.reserved).saturating_sub(base_rose);
     let troughs: u64 = stretch.iter().map(|trough| trough.troughs).sum();
-    let mut jumps = Vec::new();
+    let rises = beyond_base(rises(stretch), base_rose, troughs - first.troughs);
     let mut sites = Growths::default();
-    let mut since_jump = Growths::default();
-    let mut highest = first.reserved;
-    let mut passed = first.troughs;
-    let mut last_jump = 0;
-    for trough in &stretch[1..] {
-        passed += trough.troughs;
-        since_jump.join(&trough.grown);
-        if trough.reserved > highest {
-            let bytes = trough.reserved - highest;
-            jumps.push(Jump { time: trough.time, bytes, site: since_jump.largest() });
-            sites.join(&std::mem::take(&mut since_jump));
-            highest = trough.reserved;
-            last_jump = passed;
-        }
-    }
+    rises.iter().for_each(|rise| sites.join(&rise.grown));
+    let last_jump = rises.last().map_or(0, |rise| first.troughs + rise.passed);
+    let jumps: Vec<Jump> = rises.into_iter().map(|rise| rise.jump).collect();
     (bytes >= DEFAULT_GAIN && jumps.len() >= DEFAULT_JUMPS).then(|| Finding {
         bytes,
         since: first.time,

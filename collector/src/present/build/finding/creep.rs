@@ -3,13 +3,13 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
-    Subject, amount, bare, evidence, pinned, pins,
+    Subject, amount, bare, evidence, fragmentation, pinned, pins,
     place::{Place, inside, named, several},
 };
 use crate::{
     detect::{
         creep::{DEFAULT_GAIN, DEFAULT_JUMPS, DEFAULT_TROUGHS, Finding as Creep, Verdict},
-        fragmentation::{self, Holder},
+        fragmentation::{Holder, holders, map},
         rate::rate,
     },
     present::{
@@ -59,6 +59,11 @@ impl Case<'_> {
     fn releasable(&self) -> u64 {
         let idle = self.creep.reserved.saturating_sub(self.creep.base);
         self.place.torch().map_or(0, |torch| torch.releasable_bytes.min(idle))
+    }
+
+    /// At the same moment as what is releasable of it.
+    fn reserved(&self) -> u64 {
+        self.place.torch().map_or(0, |torch| torch.reserved_bytes)
     }
 
     fn stranded(&self) -> u64 {
@@ -164,7 +169,7 @@ fn finding(
         finding.rate = first.rate().filter(|_| confidence != Confidence::Info);
         finding.evidence = first.evidence();
         if cause == Cause::Stranding {
-            let (holders, subject) = (holders(first, subjects), &mut subjects[first.subject]);
+            let (holders, subject) = (held_by(first, subjects), &mut subjects[first.subject]);
             finding.pins = pins(&holders, subject, book);
             finding.text.push_str(&pinned(&holders, subject, book));
         }
@@ -173,9 +178,9 @@ fn finding(
 }
 
 /// Whose blocks strand it.
-fn holders(case: &Case<'_>, subjects: &[Subject<'_>]) -> Vec<Holder> {
+fn held_by(case: &Case<'_>, subjects: &[Subject<'_>]) -> Vec<Holder> {
     let segments = subjects[case.subject].process.played.state.segments(case.place.device.device);
-    fragmentation::holders(&fragmentation::map(&segments, u64::MAX).pins)
+    holders(&map(&segments, u64::MAX).pins)
 }
 
 /// The sentence. What stands before its colon is short enough for one line.
@@ -206,7 +211,7 @@ fn text(confidence: Confidence, cases: &[Case<'_>], line: Option<&str>) -> Strin
          memory kept returning to {base}; {} ({} % of what it has reserved) {is} \
          releasable{}{all}.{taken}",
         bytes(sum(|case| case.releasable())),
-        percent(sum(|case| case.releasable()), sum(|case| case.creep.reserved)),
+        percent(sum(|case| case.releasable()), sum(|case| case.reserved())),
         beside(cases),
     )
 }
@@ -223,27 +228,36 @@ fn beside(cases: &[Case<'_>]) -> String {
     }
 }
 
+/// What helps against the causes there are.
 fn advice(confidence: Confidence, cases: &[Case<'_>]) -> String {
+    let of = |cause: Cause| -> Vec<Place<'_>> {
+        cases.iter().filter(|case| case.cause() == cause).map(|case| case.place).collect()
+    };
+    let (cached, stranded) = (of(Cause::Cache), of(Cause::Stranding));
     if confidence == Confidence::Info {
-        return "nothing while it stays so; empty_cache() gives the memory back".to_owned();
+        let back = match cached.is_empty() {
+            true => "",
+            false => "; empty_cache() gives the memory back",
+        };
+        return format!("nothing while it stays so{back}");
     }
-    let places: Vec<Place<'_>> = cases.iter().map(|case| case.place).collect();
-    let mut advice = format!(
-        "call torch.cuda.empty_cache() {} after each request, or bound the sizes that line \
-         is given: PyTorch's allocator keeps what the largest of every size needed.",
-        inside(&places),
-    );
-    if cases.iter().any(|case| case.stranded() > case.releasable()) {
-        advice.push_str(
-            " Much of it is stranded beside live blocks: there \
-             PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True helps.",
+    let mut advice = Vec::new();
+    if !cached.is_empty() {
+        advice.push(format!(
+            "call torch.cuda.empty_cache() {} after each request, or bound the sizes that line is \
+             given: PyTorch's allocator keeps what the largest of every size needed.",
+            inside(&cached),
+        ));
+    }
+    if !stranded.is_empty() {
+        advice.push(fragmentation::advice(&stranded));
+    }
+    if cached.len() + stranded.len() < cases.len() {
+        advice.push(
+            "What lies in graphs' pools comes back only when the graphs are destroyed: capture \
+             fewer shapes."
+                .to_owned(),
         );
     }
-    if cases.iter().any(|case| case.cause() == Cause::GraphPool) {
-        advice.push_str(
-            " What lies in graphs' pools comes back only when the graphs are destroyed: capture \
-             fewer shapes.",
-        );
-    }
-    advice
+    advice.join(" ")
 }

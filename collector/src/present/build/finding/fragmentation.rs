@@ -34,10 +34,6 @@ impl Case<'_> {
         self.place.torch().map_or(0, |torch| torch.reserved_bytes)
     }
 
-    fn is_expandable(&self) -> bool {
-        self.place.torch().is_some_and(|torch| torch.backend.as_deref() == Some("expandable"))
-    }
-
     /// The share of what is reserved that is in no block.
     fn idle(&self) -> u64 {
         let allocated = self.place.torch().and_then(|torch| torch.allocated_bytes).unwrap_or(0);
@@ -137,7 +133,7 @@ fn finding(cases: Vec<Case<'_>>, subjects: &mut [Subject<'_>], book: &mut SiteBo
             bytes(idle),
             bytes(reserved),
         ),
-        advice: advice(&cases, &places),
+        advice: advice(&places),
         releasable_bytes: total(
             places.iter().filter_map(|p| p.torch()).map(|t| t.releasable_bytes),
         ),
@@ -156,11 +152,16 @@ fn finding(cases: Vec<Case<'_>>, subjects: &mut [Subject<'_>], book: &mut SiteBo
     finding
 }
 
-fn advice(cases: &[Case<'_>], places: &[Place<'_>]) -> String {
+/// What helps against memory that is stranded there.
+pub(super) fn advice(places: &[Place<'_>]) -> String {
     let own = "take what that line keeps before the large blocks that come and go, or from a pool \
                of its own (torch.cuda.MemPool)";
-    if cases.iter().all(Case::is_expandable) {
-        return format!("{} {own}.", inside(places));
+    if places.iter().all(is_expandable) {
+        return format!("{}: {own}.", inside(places));
     }
     format!("set PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True {}, or {own}.", inside(places))
+}
+
+fn is_expandable(place: &Place<'_>) -> bool {
+    place.torch().is_some_and(|torch| torch.backend.as_deref() == Some("expandable"))
 }
