@@ -7,6 +7,7 @@
 
 mod births;
 pub mod creep;
+pub mod dead_holder;
 pub mod fragmentation;
 pub mod growth;
 pub mod incomplete_release;

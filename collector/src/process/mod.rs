@@ -18,8 +18,10 @@ pub use replaced::replaced;
 pub use steps::Steps;
 pub use trends::{Leak, Trend, Unit};
 
+use std::collections::BTreeMap;
+
 use crate::{
-    ledger::{End, Gauges, Health, Identity, Tables},
+    ledger::{End, Gauges, Health, Identity, Instance, Tables},
     nvml::Reading,
 };
 
@@ -110,6 +112,21 @@ pub struct Job {
     pub readings: Vec<Reading>,
     /// Sentences about the job: files that could not be read, rings removed, room that was short.
     pub notes: Vec<String>,
+    /// Processes that lived on after the job.
+    pub outlived: Vec<Outlived>,
+    /// By when processes were known to have ended, `CLOCK_REALTIME` ns, where somebody watched.
+    pub ended_by: BTreeMap<Instance, u64>,
+}
+
+/// A process that lived on after its job. Times are `CLOCK_REALTIME`, ns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlived {
+    /// Which.
+    pub instance: Instance,
+    /// When the job had ended.
+    pub ended: u64,
+    /// When the process was seen alive.
+    pub seen: u64,
 }
 
 impl Job {

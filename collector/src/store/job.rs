@@ -6,8 +6,11 @@ use super::{Flaw, Folder, NoTrace, ProcessRow, SampleRow};
 use crate::{
     ledger::{End, Instance, Step, Tables},
     outside::Queue,
-    process::{Detectors, Figures, Job, Played, Player, Process, end::Watch, redact, warnings},
+    process::{
+        Detectors, Figures, Job, Outlived, Played, Player, Process, end::Watch, redact, warnings,
+    },
     symbol::owner::torch_stacks,
+    sys,
 };
 
 /// What a process's timeline lacks that does not end with a live set.
@@ -73,8 +76,8 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
         job.notes.push(text.to_owned());
     }
     for row in rows {
-        job.as_of = job.as_of.max(row.time);
-        let instance = row.identity.instance;
+        let (instance, time) = (row.identity.instance, row.time);
+        job.as_of = job.as_of.max(time);
         let tables = tables.remove(&instance).unwrap_or_default();
         let played = players.remove(&instance).unwrap_or_default().finish();
         let mut process = process(row, tables, played, unstored);
@@ -83,8 +86,16 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
             None if process.health.head == 0 => {}
             None => process.warnings.push(UNFINISHED.to_owned()),
         }
-        if ended.is_none() && process.end == End::Running {
-            process.end = Watch::new(&process.identity).end(process.health.exited);
+        match (process.end, ended) {
+            (End::Running, None) => {
+                process.end = Watch::new(&process.identity).end(process.health.exited);
+            }
+            (End::Running, Some(ended)) if Watch::new(&process.identity).is_alive() => {
+                let seen = sys::realtime();
+                job.outlived.push(Outlived { instance, ended, seen });
+            }
+            (End::Running, Some(_)) => {}
+            _ => drop(job.ended_by.insert(instance, time)),
         }
         job.processes.push(process);
     }

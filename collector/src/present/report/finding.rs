@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The names of all verdicts. Each has its section in `docs/findings.md`.
-pub const VERDICTS: [&str; 8] = [
+pub const VERDICTS: [&str; 9] = [
     "out-of-memory",
     "leak",
     "growth",
@@ -12,6 +12,7 @@ pub const VERDICTS: [&str; 8] = [
     "fragmentation",
     "incomplete-release",
     "wrong-card",
+    "dead-holder",
 ];
 
 /// Something wrong, or worth knowing. Processes with the same verdict at the same site are one

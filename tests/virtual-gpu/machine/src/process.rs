@@ -17,12 +17,24 @@ impl ProcessKey {
     }
 
     /// False once the process has ended, even if its parent has not waited for it yet: a zombie
-    /// holds no memory.
+    /// holds no memory. One whose main thread alone has ended looks like a zombie, and holds it all.
     pub fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|(state, start)| {
-            start == self.start && !matches!(state, b'Z' | b'X' | b'x')
+            start == self.start && (lives(state) || has_living_thread(self.pid))
         })
     }
+}
+
+const fn lives(state: u8) -> bool {
+    !matches!(state, b'Z' | b'X' | b'x')
+}
+
+fn has_living_thread(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let state = |thread: std::fs::DirEntry| {
+        parse_stat(&std::fs::read(thread.path().join("stat")).ok()?).map(|(state, _)| state)
+    };
+    threads.filter_map(state).any(lives)
 }
 
 /// State letter and start time of a process.
@@ -55,6 +67,26 @@ mod tests {
         let own = ProcessKey::own();
         assert!(own.is_alive());
         assert!(!ProcessKey { start: own.start + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_process_whose_main_thread_has_ended_lives_with_its_others() {
+        let script = "import ctypes, sys, threading; \
+                      threading.Thread(target=sys.stdin.read).start(); \
+                      ctypes.CDLL(None).syscall(60, 0)";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("spawn");
+        let key = ProcessKey { pid: child.id(), start: stat(child.id()).expect("stat").1 };
+        while matches!(stat(child.id()), Some((state, _)) if state != b'Z') {
+            std::thread::yield_now();
+        }
+        assert!(key.is_alive());
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+        assert!(!key.is_alive());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the detectors found, as sentences a person can act on.
 
 mod creep;
+mod dead_holder;
 mod exhaustion;
 mod fragmentation;
 mod growth;
@@ -43,6 +44,7 @@ pub(super) fn findings(
     findings.extend(creeps);
     findings.extend(incomplete_release::findings(job, subjects, processes, book));
     findings.extend(wrong_card::findings(processes));
+    findings.extend(dead_holder::findings(job, subjects, processes));
     findings.sort_by_key(|finding| {
         let after = finding.verdict != out_of_memory::VERDICT;
         (finding.confidence, after, Reverse(finding.bytes))
