@@ -36,6 +36,8 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("instances", _) => "FindingInstance",
         ("rate", _) => "Rate",
         ("exhausted", _) => "Exhaustion",
+        ("trend", _) => "Trend",
+        ("allocated" | "reserved", "Trend") => "Course",
         ("evidence", _) => "Evidence",
         ("pins", _) => "Pin",
         ("holders", _) => "Holder",

@@ -56,7 +56,7 @@ fn what_has_stopped_is_told_but_not_as_something_wrong() {
     let mut report = sample();
     report.findings.retain(|finding| finding.verdict == "creep");
     report.findings[0].confidence = Confidence::Info;
-    assert!(head(&report).starts_with("2 min, 1 process: nothing wrong was found.\n"));
+    assert!(head(&report).starts_with("2 min, 120 steps, 1 process: nothing wrong was found.\n"));
     assert!(head(&report).contains("INFO:       tokenizer (pid 4711) crept on device 0"));
 }
 
@@ -84,19 +84,28 @@ fn the_calm_head_names_the_cache_that_running_processes_could_give_back() {
     let calm = |report: &Report| head(report).split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(
         calm(&report),
-        "2 min, 2 processes: nothing wrong was found; 2.3 GiB of cache could be given back (2.1 GiB \
+        "2 min, 120 steps, 2 processes: nothing wrong was found; 2.3 GiB of cache could be given back (2.1 GiB \
          in tokenizer)."
     );
     // What an ended process had is nobody's any more.
     report.processes[0].state = ProcessState::Killed;
     assert_eq!(
         calm(&report),
-        "2 min, 2 processes: nothing wrong was found; 200.0 MiB of cache could be given back (200.0 \
+        "2 min, 120 steps, 2 processes: nothing wrong was found; 200.0 MiB of cache could be given back (200.0 \
          MiB in tokenizer)."
     );
     // Nor is a little worth a word.
     report.processes[2].devices[0].allocators[0].releasable_bytes = 10 << 20;
-    assert_eq!(calm(&report), "2 min, 2 processes: nothing wrong was found.");
+    assert_eq!(calm(&report), "2 min, 120 steps, 2 processes: nothing wrong was found.");
+    // Of the two the one that was watched longest decides.
+    for (process, units) in [(0, 1), (2, 12)] {
+        report.processes[process].devices[0].trend.as_mut().unwrap().units = units;
+    }
+    assert_eq!(
+        calm(&report),
+        "2 min, 120 steps, 2 processes: nothing wrong was found. A leak shows after 60 steps; 12 were \
+         watched."
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use wire::header::Counter;
 
-use super::{Detail, Subject, gpu, graph_pools, sites::SiteBook, uuid_text};
+use super::{Detail, Subject, gpu, graph_pools, sites::SiteBook, trend, uuid_text};
 use crate::{
     ledger::{Event, Gauges},
     nvml::Reading,
@@ -59,6 +59,7 @@ pub(super) fn device(
             .collect(),
         segments: detail.segments.then(|| segments(subject, book, &owned)),
         unbacked_blocks: detail.segments.then(|| unbacked_blocks(subject, book, &owned)),
+        trend: trend::trend(subject, gauges.device),
     }
 }
 

@@ -8,6 +8,7 @@ mod neighbours;
 mod phases;
 mod process;
 mod sites;
+mod trend;
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Trend;
+
 /// What a process holds on one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
@@ -37,6 +39,8 @@ pub struct Device {
     /// Live blocks that lie in no segment, by address: all of each is unbacked; only where segments
     /// were asked for.
     pub unbacked_blocks: Option<Vec<Block>>,
+    /// How what it holds there went; null where nothing was seen of that.
+    pub trend: Option<Trend>,
 }
 
 /// Bytes by how they were taken from the driver.

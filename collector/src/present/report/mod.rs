@@ -7,6 +7,7 @@
 mod device;
 mod finding;
 mod phases;
+mod trend;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub use finding::{
     Confidence, Evidence, Exhaustion, Finding, FindingInstance, Holder, Pin, Rate, VERDICTS,
 };
 pub use phases::{Mark, Phase, PhaseDevice, PhaseSite, Phases, Steps};
+pub use trend::{Course, Direction, Trend};
 
 /// Number of the contract.
 pub const SCHEMA_VERSION: u32 = 1;

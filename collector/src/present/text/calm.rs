@@ -1,7 +1,7 @@
 //! The head of a report in which nothing is wrong: one sentence.
 
 use super::{
-    amount::{bytes, duration},
+    amount::{bytes, count, duration},
     who,
 };
 use crate::present::{
@@ -20,12 +20,32 @@ pub(super) fn sentence(report: &Report) -> String {
         return "No process has used CUDA under memtrace.".to_owned();
     };
     let noun = if traced.len() == 1 { "process" } else { "processes" };
+    let steps = traced.iter().filter_map(|process| process.phases.steps.as_ref());
+    let steps = steps.map(|steps| steps.count).max();
     format!(
-        "{}, {} {noun}: nothing wrong was found{}.",
+        "{}, {}{} {noun}: nothing wrong was found{}.{}",
         duration(report.as_of_ns.saturating_sub(start)),
+        steps.map(|steps| format!("{}, ", count(steps, "step"))).unwrap_or_default(),
         traced.len(),
         cache(&traced),
+        too_soon(&traced),
     )
+}
+
+/// What it takes to tell a leak, where no process was watched for so long.
+fn too_soon(traced: &[&Process]) -> String {
+    let devices = traced.iter().flat_map(|process| &process.devices);
+    let trends = devices.filter_map(|device| device.trend.as_ref());
+    // Of what was watched, the most decides.
+    let most = trends.max_by_key(|trend| trend.units * 100 / trend.enough.max(1));
+    match most.filter(|trend| trend.units < trend.enough) {
+        Some(trend) => format!(
+            " A leak shows after {}; {} watched.",
+            count(trend.enough, &trend.unit),
+            if trend.units == 1 { "1 was".to_owned() } else { format!("{} were", trend.units) },
+        ),
+        None => String::new(),
+    }
 }
 
 /// What `empty_cache()` would give back in the processes that run.

@@ -9,7 +9,7 @@ use super::{
     phases, segment, who,
 };
 use crate::present::{
-    report::{Allocator, Device, Events, Process, ProcessState, Report, SiteUse},
+    report::{Allocator, Device, Direction, Events, Process, ProcessState, Report, SiteUse},
     total,
 };
 
@@ -85,6 +85,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
         return;
     }
     holdings(page, device);
+    trend(page, device);
     live(page, report, device, when);
     for allocator in device.allocators.iter().filter(|a| !a.graph_pools.sites.is_empty()) {
         page.line(4, "graph pools, by the line that made them grow:");
@@ -94,6 +95,27 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
     oom::list(page, report, 4, &device.ooms);
     if let Some(segments) = &device.segments {
         segment::list(page, report, 4, segments);
+    }
+}
+
+/// What did not stay level after the start.
+fn trend(page: &mut Page, device: &Device) {
+    let Some(trend) = &device.trend else { return };
+    let figures = [("allocated", trend.allocated), ("reserved", trend.reserved)];
+    let told = figures.into_iter().filter_map(|(what, course)| {
+        let (bytes, since) = (bytes(course.bytes.unwrap_or(0)), course.since_ns.map(clock));
+        let since = since.unwrap_or_default();
+        Some(match course.verdict {
+            Direction::NotEnough | Direction::Level => return None,
+            Direction::Growing => format!("{what} grows, by {bytes} since {since}"),
+            Direction::Step => format!("{what} grew once, by {bytes} at {since}"),
+            Direction::Saturating => format!("{what} grew, and less and less"),
+            Direction::Periodic => format!("{what} comes and goes"),
+        })
+    });
+    let told: Vec<String> = told.collect();
+    if !told.is_empty() {
+        page.paragraph(4, "after the start: ", &told.join("; "));
     }
 }
 
