@@ -8,6 +8,7 @@ use collector::{
         judge::{Case, judge},
         junit,
         outcome::{Outcome, Scenario, Verdict},
+        presets::PRESETS,
         text,
         waves::{Wave, Waves},
     },
@@ -19,8 +20,12 @@ use collector::{
         text::WIDTH,
     },
     process::{Job, Process, Steps},
+    state::State,
 };
-use wire::header::{Counter, Mode, Reason, mode_word};
+use wire::{
+    header::{Counter, Mode, Reason, mode_word},
+    record::Class,
+};
 
 mod made;
 use made::*;
@@ -255,6 +260,70 @@ fn growth_in_a_scenario_counts_from_its_warm_up_and_by_request() {
     assert_eq!((judged.verdict, judged.undecided.len()), (Verdict::Undecided, 2));
 }
 
+/// A process that took blocks of so many KiB on one line, each half a second into a wave.
+fn keeping(kib_by_wave: impl Iterator<Item = (u64, u64)>) -> Process {
+    let mut process = holding(7, End::Running, &[(1, 500)]);
+    let mut held = held();
+    for (wave, kib) in kib_by_wave {
+        let mut block = live(Class::Linear, 0x5000_0000 + wave * MIB, kib << 10, NCCL);
+        block.entry.birth_us = (1_000 + (10 + wave) * SECOND + SECOND / 2) / 1000;
+        held.push(block);
+    }
+    process.played.state = State::from_live(&held);
+    process
+}
+
+#[test]
+fn what_nearly_every_wave_leaves_behind_is_a_leak() {
+    let waves = waves();
+    let leak = |process: Process| {
+        let mut job = run(vec![process]);
+        job.waves = waves.0.iter().map(|wave| wave.begin_monotonic_ns).collect();
+        driven("leak", &job, &waves)
+    };
+    let failed = leak(keeping((0..20).map(|wave| (wave, 64))));
+    let [failure] = &failed.failures[..] else { panic!("{:?}", failed.rules) };
+    let text = "serve (pid 7) keeps what is taken at job.py:7 step for a request: 14 of 14 waves left \
+                something behind, 0.9 MiB in 14 blocks.";
+    assert_eq!(failure.text, text);
+    assert_eq!((failure.file.as_deref(), failure.line), (Some("job.py"), Some(7)));
+    let finding = failure.finding.as_ref().unwrap();
+    assert_eq!(finding.cause.as_deref(), Some("kept by waves of requests"));
+    // Less is suspect; what fewer waves leave, or only the last ones, is nothing.
+    let little = leak(keeping((0..20).map(|wave| (wave, 63))));
+    assert_eq!((little.verdict, little.suspects.len()), (Verdict::Pass, 1));
+    for few in [vec![4, 5, 6, 7, 8, 9, 10, 11, 12], vec![0, 1, 2, 17, 18, 19]] {
+        let none = leak(keeping(few.into_iter().map(|wave| (wave, 1024))));
+        assert_eq!((none.verdict, none.suspects.len()), (Verdict::Pass, 0));
+    }
+}
+
+#[test]
+fn too_few_waves_leave_leaks_unjudged_and_nothing_else() {
+    let job = run(vec![holding(7, End::Running, &[(1, 500)])]);
+    let few = Waves(waves().0[..15].to_vec());
+    let outcome = driven("leak,creep,peak:>1GiB,growth:>1GiB", &job, &few);
+    let verdicts: Vec<Verdict> = outcome.rules.iter().map(|rule| rule.verdict).collect();
+    let (pass, undecided) = (Verdict::Pass, Verdict::Undecided);
+    assert_eq!(verdicts, [undecided, pass, pass, pass]);
+    assert_eq!(outcome.undecided, ["leak: a leak is told by 16 waves, and 15 were answered"]);
+}
+
+#[test]
+fn what_was_taken_after_the_warm_up_names_its_line() {
+    let mut process = keeping((5..9).map(|wave| (wave, 1024)));
+    process.gauges[0].reserved_peak = 900 * MIB;
+    process.played.reserved = holding(7, End::Running, &[(1, 500), (16, 900)]).played.reserved;
+    let job = run(vec![process]);
+    let failed = driven("growth:>100MiB,peak:>600MiB", &job, &waves());
+    for failure in &failed.failures {
+        assert_eq!((failure.file.as_deref(), failure.line), (Some("job.py"), Some(7)));
+        assert!(failure.text.contains("job.py:7 step"), "{}", failure.text);
+    }
+    assert_eq!(failed.failures.len(), 2);
+    assert!(failed.failures[1].text.contains("Process 7 took most of it"));
+}
+
 #[test]
 fn the_text_is_calm_lines_up_and_tells_every_number() {
     let steps = [(1, 500), (11, 600), (15, 640)];
@@ -330,6 +399,9 @@ fn the_page_lists_every_field_in_its_order() {
         of.as_object().unwrap().keys().cloned().collect()
     };
     assert_eq!(fields(&outcome), tables["Outcome"]);
+    let job = run(vec![holding(7, End::Running, &[(1, 500)])]);
+    let driven = serde_json::to_value(driven("creep", &job, &waves())).unwrap();
+    assert_eq!(fields(&driven["scenario"]), tables["Scenario"]);
     for (list, table) in [
         ("rules", "Ruling"),
         ("failures", "Failure"),
@@ -337,5 +409,14 @@ fn the_page_lists_every_field_in_its_order() {
         ("gpus", "GpuPeak"),
     ] {
         assert_eq!(fields(&outcome[list][0]), tables[table], "{table}");
+    }
+}
+
+#[test]
+fn the_page_lists_the_presets() {
+    let page = include_str!("../../docs/check.md");
+    for preset in PRESETS {
+        let row = format!("| `{}` | `{}` |", preset.name, preset.rules);
+        assert!(page.contains(&row), "{row}");
     }
 }

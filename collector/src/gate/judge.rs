@@ -3,18 +3,17 @@
 use wire::header::Mode;
 
 use super::{
-    limits, measure,
+    blame, limits, measure,
     outcome::{Failure, Outcome, Ruling, SCHEMA_VERSION, Scenario, Verdict},
     rules::{Rule, Rules, Test},
-    waves::Waves,
+    waves::{LEAST_WAVES, Waves},
 };
 use crate::{
     present::{
-        report::{Confidence, Finding, Frame, Report},
+        report::{Confidence, Finding, Report},
         text::{bytes, name},
     },
     process::Job,
-    symbol::place::is_users,
 };
 
 /// A run and what is known of it.
@@ -87,7 +86,7 @@ pub fn judge(case: &Case<'_>, rules: &Rules, strict: bool, undecided: Vec<String
 fn hold(case: &Case<'_>, rule: &Rule, strict: bool, outcome: &mut Outcome) {
     let (words, text) = match &rule.test {
         Test::Finding { verdict, over } => findings(case, rule, verdict.as_deref(), *over),
-        Test::Peak { over } => limits::peak(rule, *over, &outcome.gpus),
+        Test::Peak { over } => limits::peak(rule, *over, case.report, &outcome.gpus),
         Test::Growth { over, requests } => {
             limits::growth(rule, (*over, *requests), case.waves(), &outcome.processes)
         }
@@ -156,6 +155,11 @@ fn findings(case: &Case<'_>, rule: &Rule, verdict: Option<&str>, over: u64) -> (
             && (finding.instances.is_empty()
                 || finding.instances.iter().any(|instance| case.judges(instance.pid)))
     };
+    let waves = case.waves().map_or(LEAST_WAVES, |waves| waves.0.len());
+    if waves < LEAST_WAVES && verdict.is_none_or(|verdict| verdict == "leak") {
+        let why = format!("a leak is told by {LEAST_WAVES} waves, and {waves} were answered");
+        return (vec![Word::Unknown(why)], "not judged".to_owned());
+    }
     let about: Vec<&Finding> = case.report.findings.iter().filter(is_about).collect();
     let most = about.iter().map(|finding| finding.bytes).max();
     let words =
@@ -172,27 +176,14 @@ fn findings(case: &Case<'_>, rule: &Rule, verdict: Option<&str>, over: u64) -> (
 }
 
 fn failure(rule: &Rule, finding: &Finding, report: &Report) -> Failure {
-    let place = place(report, &finding.site);
+    let line = blame::reported(report, &finding.site);
     Failure {
         rule: rule.text.clone(),
         text: finding.text.clone(),
         advice: finding.advice.clone(),
         pids: finding.instances.iter().map(|instance| instance.pid).collect(),
-        file: place.as_ref().map(|(file, _)| file.clone()),
-        line: place.and_then(|(_, line)| line),
+        file: line.as_ref().map(|line| line.file.clone()),
+        line: line.and_then(|line| line.line),
         finding: Some(finding.clone()),
     }
-}
-
-/// The innermost line of the user's code at a site: file as Python has it, and number.
-fn place(report: &Report, site: &str) -> Option<(String, Option<u32>)> {
-    let frames = &report.sites.get(site)?.frames;
-    let python = || {
-        frames.iter().filter_map(|frame| match frame {
-            Frame::Python { file, line, .. } => Some((file, *line)),
-            Frame::Native { .. } => None,
-        })
-    };
-    let (file, line) = python().find(|(file, _)| is_users(file)).or_else(|| python().next())?;
-    Some((file.clone(), line))
 }

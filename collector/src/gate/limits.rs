@@ -1,6 +1,7 @@
 //! What was measured, held against limits.
 
 use super::{
+    blame::{self, Line},
     judge::Word,
     measure::{GpuPeak, ProcessCourse},
     outcome::Failure,
@@ -8,36 +9,51 @@ use super::{
     trend::{LEAST_R2, Trend, trend as line},
     waves::Waves,
 };
-use crate::present::text::bytes;
+use crate::present::{report::Report, text::bytes};
 
 /// A failure of what was measured, which no finding tells of.
-fn measured(rule: &Rule, text: String, pids: Vec<u32>) -> Word {
-    let advice = "memtrace report says which lines hold it".to_owned();
+fn measured(rule: &Rule, text: String, pids: Vec<u32>, line: Option<&Line>) -> Word {
+    let advice = "memtrace report says which lines hold it.".to_owned();
     Word::Fails(Box::new(Failure {
         rule: rule.text.clone(),
         text,
         advice,
         pids,
-        file: None,
-        line: None,
+        file: line.map(|line| line.file.clone()),
+        line: line.and_then(|line| line.line),
         finding: None,
     }))
 }
 
 /// What was in use on each GPU.
-pub(super) fn peak(rule: &Rule, over: u64, gpus: &[GpuPeak]) -> (Vec<Word>, String) {
+pub(super) fn peak(
+    rule: &Rule,
+    over: u64,
+    report: &Report,
+    gpus: &[GpuPeak],
+) -> (Vec<Word>, String) {
     let words = gpus.iter().filter(|gpu| gpu.peak_bytes > over).map(|gpu| {
         let by = match gpu.nvml_bytes {
             Some(nvml) if nvml >= gpu.reserved_bytes => "by NVML, everybody on it together",
             _ => "by the ledgers of its traced processes together",
         };
-        let uuid = &gpu.uuid;
+        let most = blame::at_peak(report, &gpu.uuid);
+        let line = most.as_ref().and_then(|(_, line)| line.as_ref());
+        let whose = most.as_ref().map(|(pid, _)| match line {
+            Some(line) => {
+                format!(" Process {pid} took most of it, and {} most of that.", line.text)
+            }
+            None => format!(" Process {pid} took most of it."),
+        });
         let text = format!(
-            "{} were in use on {uuid} at its peak, {by}; the limit is {}.",
+            "{} were in use on {} at its peak, {by}; the limit is {}.{}",
             bytes(gpu.peak_bytes),
-            bytes(over)
+            gpu.uuid,
+            bytes(over),
+            whose.unwrap_or_default(),
         );
-        measured(rule, text, Vec::new())
+        let pids = most.as_ref().map(|(pid, _)| *pid).into_iter().collect();
+        measured(rule, text, pids, line)
     });
     let most = gpus.iter().map(|gpu| gpu.peak_bytes).max().unwrap_or(0);
     (words.collect(), format!("at most {} on a GPU", bytes(most)))
@@ -73,11 +89,12 @@ pub(super) fn growth(
         });
         let text = format!(
             "{} grew on device {} by {} after the warm-up{scaled}: from {} to at most {}, and {} at \
-             last, by {by}. The limit is {}{unit}.",
+             last, by {by}. The limit is {}{unit}.{}",
             process.who(), process.device, bytes(course.growth()), bytes(course.baseline_bytes),
             bytes(course.peak_bytes), bytes(course.final_bytes), bytes(over),
+            taken(process),
         );
-        measured(rule, text, vec![process.pid])
+        measured(rule, text, vec![process.pid], process.grown_at.as_ref())
     });
     let most = processes.iter().map(|process| scaled(process.growth_bytes)).max().unwrap_or(0);
     (words.collect(), format!("at most {} of a process{unit}", bytes(most)))
@@ -92,7 +109,7 @@ pub(super) fn frag(rule: &Rule, over: f64, processes: &[ProcessCourse]) -> (Vec<
              limit is {over}.",
             process.who(), of(process), process.device,
         );
-        measured(rule, text, vec![process.pid])
+        measured(rule, text, vec![process.pid], None)
     });
     let most = processes.iter().map(of).fold(0.0, f64::max);
     (words.collect(), format!("at most {most:.2} of a process"))
@@ -117,15 +134,16 @@ pub(super) fn trend(
         if trend.slope > over && trend.r2 > LEAST_R2 {
             let text = format!(
                 "{} grew on device {} wave by wave, by {} with a request on a line that explains {:.0} % of it; \
-                 the limits are {} and {:.0} %.",
+                 the limits are {} and {:.0} %.{}",
                 process.who(),
                 process.device,
                 small(trend.slope),
                 trend.r2 * 100.0,
                 small(over),
                 LEAST_R2 * 100.0,
+                taken(process),
             );
-            words.push(measured(rule, text, vec![process.pid]));
+            words.push(measured(rule, text, vec![process.pid], process.grown_at.as_ref()));
         }
         most = most.filter(|most| most.slope >= trend.slope).or(Some(trend));
     }
@@ -146,4 +164,10 @@ pub(super) fn trend(
 fn small(amount: f64) -> String {
     let sign = if amount <= -0.5 { "-" } else { "" };
     format!("{sign}{}", bytes(amount.abs().round() as u64))
+}
+
+/// Where most of what a process gained was taken.
+fn taken(process: &ProcessCourse) -> String {
+    let line = process.grown_at.as_ref();
+    line.map(|line| format!(" Most of it was taken at {}.", line.text)).unwrap_or_default()
 }

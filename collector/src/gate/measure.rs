@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    blame::{self, Line},
     course::Course,
     waves::{Wave, Waves},
 };
@@ -72,6 +73,9 @@ pub struct ProcessCourse {
     /// Share of what PyTorch's allocator had reserved at most that it never used; null where it reported
     /// no block, or where that is less than 64 MiB.
     pub frag: Option<f64>,
+    /// The line for which most was taken from the driver after the warm-up and is held still; null where
+    /// nothing is, or where no Python stack was taken.
+    pub grown_at: Option<Line>,
     /// What it held after each wave, the warm-up's among them, as NVML says where it told it after each;
     /// empty where nobody drove the run.
     pub wave_bytes: Vec<u64>,
@@ -120,6 +124,7 @@ pub fn processes(job: &Job, report: &Report, waves: Option<&Waves>) -> Vec<Proce
             let instance = process.identity.instance.to_string();
             let told = report.processes.iter().find(|p| p.instance.as_ref() == Some(&instance));
             let device = told.and_then(|p| p.devices.iter().find(|d| d.device == gauges.device));
+            let warm = process.identity.monotonic(stretch.warm);
             let (reserved, nvml) =
                 (reserved(process, gauges, stretch), nvml(job, process, gauges, stretch));
             if reserved == Course::default() && nvml.is_none() {
@@ -135,6 +140,7 @@ pub fn processes(job: &Job, report: &Report, waves: Option<&Waves>) -> Vec<Proce
                 nvml,
                 growth_bytes: reserved.growth().max(nvml.map_or(0, |nvml| nvml.growth())),
                 frag: device.and_then(frag),
+                grown_at: blame::grown(process, gauges.device, warm),
                 wave_bytes: waves
                     .map(|waves| after(job, process, gauges, waves))
                     .unwrap_or_default(),

@@ -10,6 +10,7 @@
 //! of requests that went out. Whether something leaks is for the report's findings to say; what is
 //! measured beside them (`peak`, `growth`, `frag`, `trend`) needs no detector.
 
+pub mod blame;
 pub mod course;
 pub mod github;
 pub mod judge;
@@ -17,6 +18,7 @@ pub mod junit;
 mod limits;
 pub mod measure;
 pub mod outcome;
+pub mod presets;
 pub mod rules;
 pub mod text;
 pub mod trend;

@@ -110,6 +110,9 @@ pub struct Job {
     pub only: Option<u32>,
     /// What NVML said, oldest first.
     pub readings: Vec<Reading>,
+    /// When waves of requests went out to its processes, each after the last one's answers were in and
+    /// all was at rest: ns of `CLOCK_MONOTONIC`, oldest first. None where nobody drove them so.
+    pub waves: Vec<u64>,
     /// Sentences about the job: files that could not be read, rings removed, room that was short.
     pub notes: Vec<String>,
     /// Processes that lived on after the job.

@@ -6,6 +6,8 @@
 //! writer thread owns the trace folder
 //! ```
 //!
+//! A job that somebody else started is followed by a [`Witness`], on the thread of whoever drives it.
+//!
 //! The job comes first: whatever goes wrong here becomes a note, and the job goes on. Its exit
 //! status is ours.
 
@@ -19,6 +21,9 @@ mod refused;
 mod sampler;
 mod sink;
 mod traced;
+mod witness;
+
+pub use witness::{Moment, Witness};
 
 use std::{
     ffi::OsString,

@@ -54,6 +54,12 @@ impl Drain {
         Self::default()
     }
 
+    /// A reader of what comes from `position` on.
+    #[must_use]
+    pub fn from(position: u64) -> Self {
+        Self { next: position, losses: Losses::default() }
+    }
+
     /// The position that is read next.
     #[must_use]
     pub const fn next(&self) -> u64 {

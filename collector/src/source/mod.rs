@@ -10,6 +10,7 @@ mod discover;
 mod drain;
 #[cfg(test)]
 pub(crate) mod fake;
+mod follow;
 #[cfg(test)]
 mod hostile;
 mod identity;
@@ -24,6 +25,7 @@ mod view;
 pub use damage::Damage;
 pub use discover::{Found, offs, rings, user_folder};
 pub use drain::{Drain, Drained, Progress};
+pub use follow::Follower;
 pub use live::LiveSet;
 pub use off::unrecorded;
 pub use refusal::{Refusal, refusal};

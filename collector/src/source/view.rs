@@ -9,7 +9,9 @@ use std::{
 
 use wire::folder::Off;
 
-use super::{Damage, Drain, Drained, Found, RingFile, TableReader, off, offs, rings, tidy};
+use super::{
+    Damage, Drain, Drained, Found, LiveSet, RingFile, TableReader, off, offs, rings, tidy,
+};
 use crate::{
     ledger::{End, Instance, Pairs, Step, Tables},
     nvml::Gpus,
@@ -122,12 +124,29 @@ fn process(
     }
     pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
     player.step(Step::Live(&live.entries));
+    described(ring, &watch, Told { known, player, live, losses: drain.losses() })
+}
+
+/// What was read of a process's timeline, up to its live set.
+pub(super) struct Told {
+    pub known: Tables,
+    pub player: Player<Detectors>,
+    pub live: LiveSet,
+    pub losses: Losses,
+}
+
+/// The process that writes `ring`, with what was read of it.
+///
+/// # Errors
+/// The file cannot be read any more.
+pub(super) fn described(ring: &RingFile, watch: &Watch, told: Told) -> Result<Process, Damage> {
+    let Told { known, player, live, losses } = told;
     let freeing = live.entries.iter().filter(|entry| entry.freeing).count() as u32;
     let mut identity = ring.identity()?;
-    if let Some(title) = watch.pid().filter(|_| alive).map(proc_fs::command) {
+    if let Some(title) = watch.pid().filter(|_| watch.is_alive()).map(proc_fs::command) {
         identity.retitle(title);
     }
-    let (health, losses) = (ring.health()?, drain.losses());
+    let health = ring.health()?;
     Ok(Process {
         pid: watch.pid().unwrap_or(identity.pid),
         end: watch.end(health.exited),

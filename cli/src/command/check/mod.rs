@@ -1,6 +1,7 @@
 //! `memtrace check`: a gate for CI.
 
 mod output;
+mod scenario;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -8,6 +9,7 @@ use clap::Args;
 use collector::{
     gate::{
         judge::{Case, judge},
+        presets::{PRESETS, Preset},
         rules::Rules,
     },
     present::build::{Detail, build},
@@ -17,6 +19,7 @@ use super::report::{present, traced};
 use crate::failure::Failure;
 
 use output::Shown;
+use scenario::{Driven, Driving, Scenario};
 
 /// Rules of a run that was only looked at.
 const DEFAULT: &str = "any";
@@ -26,12 +29,17 @@ const DEFAULT: &str = "any";
 pub struct Check {
     /// A folder that `memtrace run` left; without one, all your processes, live and dead
     folder: Option<PathBuf>,
+    #[command(flatten)]
+    driving: Driving,
     /// Only this process; may be given again
     #[arg(short, long)]
     pid: Vec<u32>,
-    /// What to fail on: verdicts, `any` of them, peak, growth, frag; docs/check.md [default: any]
+    /// What to fail on: docs/check.md [default: any; of a scenario, the preset that fits it]
     #[arg(long, value_name = "RULES")]
     fail_on: Vec<Rules>,
+    /// Rules by a name: text, images, tp2, tp4, audio, sustained, trend
+    #[arg(long, value_name = "NAME", value_parser = preset)]
+    preset: Vec<Rules>,
     /// Fail on suspects, too
     #[arg(long)]
     strict: bool,
@@ -41,10 +49,34 @@ pub struct Check {
 
 impl Check {
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let rules = rules(self.fail_on)?;
+        let rules = self.rules()?;
+        match self.driving.scenario {
+            Some(scenario) => self.drive(scenario, &rules),
+            None => self.look(&rules),
+        }
+    }
+
+    fn rules(&self) -> Result<Rules, Failure> {
+        let given = self.fail_on.iter().chain(&self.preset).cloned();
+        let joined = given.reduce(|mut rules, more| {
+            rules.join(more);
+            rules
+        });
+        if let Some(rules) = joined {
+            return Ok(rules);
+        }
+        let rules = match self.driving.scenario {
+            Some(scenario) => preset(scenario.preset()),
+            None => DEFAULT.parse().map_err(|error| format!("{error}")),
+        };
+        rules.map_err(|error| Failure::new(error, "please report this"))
+    }
+
+    /// Judges a run that is over, or as far as it is.
+    fn look(&self, rules: &Rules) -> Result<ExitCode, Failure> {
         if let Some(rule) = rules.iter().find(|rule| rule.test.counts_requests()) {
             return Err(Failure::new(
-                format!("{} counts requests, of which a trace knows nothing", rule.text),
+                format!("{} counts requests, of which only a --scenario knows", rule.text),
                 "growth:>100MB is a limit over the whole run",
             ));
         }
@@ -53,24 +85,26 @@ impl Check {
             None => present(None)?,
         };
         let report = build(&job, Detail::default());
-        let case = Case {
-            job: &job,
-            report: &report,
-            pids: &self.pid,
-            followed: self.folder.is_some(),
-            driven: None,
-        };
-        self.shown.show(&judge(&case, &rules, self.strict, Vec::new()))
+        let followed = self.folder.is_some();
+        let case = Case { job: &job, report: &report, pids: &self.pid, followed, driven: None };
+        self.shown.show(&judge(&case, rules, self.strict, Vec::new()))
+    }
+
+    /// Drives a server and judges its processes.
+    fn drive(&self, scenario: Scenario, rules: &Rules) -> Result<ExitCode, Failure> {
+        let driven = self.driving.run(scenario, &self.pid)?;
+        let Driven { job, waves, scenario, undecided } = driven;
+        let report = build(&job, Detail::default());
+        let driven = Some((&scenario, &waves));
+        let case = Case { job: &job, report: &report, pids: &self.pid, followed: true, driven };
+        self.shown.show(&judge(&case, rules, self.strict, undecided))
     }
 }
 
-fn rules(given: Vec<Rules>) -> Result<Rules, Failure> {
-    let joined = given.into_iter().reduce(|mut rules, more| {
-        rules.join(more);
-        rules
-    });
-    match joined {
-        Some(rules) => Ok(rules),
-        None => DEFAULT.parse().map_err(|error| Failure::new(error, "please report this")),
-    }
+fn preset(name: &str) -> Result<Rules, String> {
+    let known = Preset::named(name).and_then(Preset::parsed);
+    known.ok_or_else(|| {
+        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        format!("there is no such preset: {} are the ones", names.join(", "))
+    })
 }

@@ -25,7 +25,7 @@ use crate::{
 /// The name of the verdict.
 pub(super) const VERDICT: &str = "leak";
 /// Cause of a suspicion that is none by what is known of the site's name.
-const KNOWN_CACHE: &str = "known cache";
+pub(super) const KNOWN_CACHE: &str = "known cache";
 
 /// ns in an hour.
 const HOUR: u128 = 3_600_000_000_000;
@@ -271,7 +271,12 @@ fn unsure(confidence: Confidence, cases: &[Case<'_>]) -> String {
 
 fn advice(cache: Option<&str>, cases: &[Case<'_>]) -> String {
     let places: Vec<Place<'_>> = cases.iter().map(|case| case.place).collect();
-    let places = inside(&places);
+    advice_for(cache, &places)
+}
+
+/// What to do about blocks that a line took at `places` and something keeps.
+pub(super) fn advice_for(cache: Option<&str>, places: &[Place<'_>]) -> String {
+    let places = inside(places);
     match cache {
         Some(what) => format!("see that the {what} has a bound, and that it fits, {places}."),
         None => format!(

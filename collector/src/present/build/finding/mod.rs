@@ -10,6 +10,7 @@ mod leak;
 mod out_of_memory;
 mod place;
 mod retained;
+mod waves;
 mod wrong_card;
 
 use std::cmp::Reverse;
@@ -40,6 +41,7 @@ pub(super) fn findings(
     let creeps = creep::findings(subjects, processes, book);
     findings.extend(growth::findings(job.as_of, gpus, subjects, processes, [&leaks, &creeps]));
     findings.extend(leaks);
+    findings.extend(waves::findings(&job.waves, subjects, processes, book));
     findings.extend(fragmentation::findings(subjects, processes, book, &creeps));
     findings.extend(creeps);
     findings.extend(incomplete_release::findings(job, subjects, processes, book));
