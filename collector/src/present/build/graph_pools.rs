@@ -24,6 +24,8 @@ pub(super) fn of_owner(
 ) -> GraphPools {
     let mut pools = GraphPools::default();
     let mut sites: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let oldest = pooled(owned, name).map(|segment| segment.birth).min();
+    pools.since_ns = oldest.map(|birth| subject.identity().realtime(birth));
     for extent in segments(owned, name).flat_map(private) {
         pools.reserved_bytes += extent.physical;
         pools.allocated_bytes += extent.backed();
@@ -45,7 +47,7 @@ pub(super) fn live(
     name: &str,
 ) -> HashMap<String, u64> {
     let mut live: HashMap<String, u64> = HashMap::new();
-    for segment in segments(owned, name).filter(|segment| private(segment).next().is_some()) {
+    for segment in pooled(owned, name) {
         for block in &segment.blocks {
             let bytes = segment.private_bytes(block);
             if bytes > 0 {
@@ -59,6 +61,10 @@ pub(super) fn live(
 fn segments<'a>(owned: &'a Owned<Rc<str>>, name: &str) -> impl Iterator<Item = &'a Segment> {
     let of_owner = owned.segments.iter().filter(move |(owner, ..)| **owner == *name);
     of_owner.map(|(_, segment, _)| segment).filter(|segment| segment.kind.reserved())
+}
+
+fn pooled<'a>(owned: &'a Owned<Rc<str>>, name: &str) -> impl Iterator<Item = &'a Segment> {
+    segments(owned, name).filter(|segment| private(segment).next().is_some())
 }
 
 fn private(segment: &Segment) -> impl Iterator<Item = &Extent> {

@@ -129,6 +129,8 @@ pub struct GraphPools {
     pub allocated_bytes: u64,
     /// Who took them, most bytes first.
     pub sites: Vec<GraphPoolSite>,
+    /// When the oldest was taken; null where there is none.
+    pub since_ns: Option<u64>,
 }
 
 /// What a site took from the driver for graph pools.

@@ -9,7 +9,9 @@ use super::{
     phases, segment, who,
 };
 use crate::present::{
-    report::{Allocator, Device, Direction, Events, Process, ProcessState, Report, SiteUse},
+    report::{
+        Allocator, Device, Direction, Events, GraphPools, Process, ProcessState, Report, SiteUse,
+    },
     total,
 };
 
@@ -88,7 +90,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
     trend(page, device);
     live(page, report, device, when);
     for allocator in device.allocators.iter().filter(|a| !a.graph_pools.sites.is_empty()) {
-        page.line(4, "graph pools, by the line that made them grow:");
+        page.line(4, &graph_pools(&allocator.graph_pools));
         let sites = allocator.graph_pools.sites.iter();
         lines::list(page, report, 4, "extent", sites.map(lines::Item::from));
     }
@@ -155,6 +157,13 @@ fn live(page: &mut Page, report: &Report, device: &Device, when: &str) {
             lines::list(page, report, 4, "block", sites.iter().map(lines::Item::from));
         }
     }
+}
+
+/// What stands above the list of graph pools.
+fn graph_pools(pools: &GraphPools) -> String {
+    let without = if pools.allocated_bytes == 0 { " without a live block" } else { "" };
+    let since = pools.since_ns.map(|since| format!(", since {}", clock(since))).unwrap_or_default();
+    format!("graph pools{without}{since}, by the line that made them grow:")
 }
 
 /// Bytes that one list has and the other has not, summed up site by site.

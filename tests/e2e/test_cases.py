@@ -1,0 +1,96 @@
+"""Public cases as small jobs: what memtrace must say of each, held against PyTorch's own numbers.
+
+S2, the leak, is in test_leak.py; S17, memory held after its time, in test_dead_holders.py.
+"""
+
+import pytest
+from conftest import PROGRAMS
+from machine import MEMTRACE, VPYTHON
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def looked_at(machine):
+    """Lines that a program writes before it waits, the report about it, and the report's text."""
+    started = []
+
+    def look(program, lines):
+        process = machine.start(
+            VPYTHON, PROGRAMS / program, **machine.preload(), VGPU_TOTAL_MB=str(16 * 1024)
+        )
+        started.append(process)
+        said = [[int(word) for word in process.stdout.readline().split()] for _ in range(lines)]
+        about = ["-p", str(process.pid)]
+        return said, machine.report(*about), machine.run(MEMTRACE, "report", *about).stdout
+
+    yield look
+    for process in started:
+        process.communicate()
+
+
+def numbers(finding):
+    return {number["what"]: number["value"] for number in finding["evidence"]}
+
+
+def lines_of(report, site, program):
+    """Lines of a program that the stack of a site goes through."""
+    source = (PROGRAMS / program).read_text().splitlines()
+    frames = report["sites"][site]["frames"]
+    mine = [frame for frame in frames if frame.get("file", "").endswith(program)]
+    return [source[frame["line"] - 1] for frame in mine]
+
+
+def test_s1_the_tokenizer_creeps_by_its_image_processor_and_the_scheduler_does_not(machine):
+    trace = machine.scratch / "trace"
+    out = machine.run(MEMTRACE, "run", "-o", trace, "--", VPYTHON, PROGRAMS / "case_s1.py")
+    assert out.returncode == 0, out.stderr
+    said = {}
+    for line in out.stdout.splitlines():
+        role, pid, *course = line.split()
+        said[role] = int(pid), [tuple(map(int, point.split(","))) for point in course]
+    report = machine.report(trace)
+    (finding,) = report["findings"]
+    assert (finding["verdict"], finding["confidence"]) == ("creep", "alert")
+    assert finding["cause"] == "releasable cache"
+    pid, course = said["tokenizer"]
+    (instance,) = finding["instances"]
+    assert (instance["role"], instance["pid"]) == ("tokenizer", pid)
+    reserved, allocated = zip(*course)
+    assert set(allocated) == {allocated[0]} == {numbers(finding)["base of allocated"]}
+    assert finding["releasable_bytes"] == reserved[-1] - allocated[-1]
+    assert numbers(finding)["jumps of reserved"] == len(set(reserved)) - 1
+    assert reserved[-2] - reserved[0] < finding["bytes"] < reserved[-1] == max(reserved)
+    files = [frame.get("file", "") for frame in report["sites"][finding["site"]]["frames"]]
+    assert any("image_processing" in file for file in files)
+    assert "empty_cache()" in finding["advice"] and f"tokenizer (pid {pid})" in finding["advice"]
+
+
+def test_s8_what_small_fences_strand_creeps_and_the_fences_are_its_pins(looked_at):
+    said, report, _ = looked_at("case_s8.py", 21)
+    course, (stranded,) = said[:-1], said[-1]
+    (finding,) = report["findings"]
+    assert (finding["verdict"], finding["cause"]) == ("creep", "stranding")
+    assert (numbers(finding)["stranded"], numbers(finding)["releasable"]) == (stranded, 0)
+    # The last cycle has no rise after it that would make its end a trough.
+    (before, base), (after, top) = course[0], course[-2]
+    assert finding["bytes"] == (after - before) - (top - base)
+    assert base > 66 * MIB and top - base < 32 * MIB
+    (pin,) = finding["pins"]
+    assert (pin["blocks"], pin["stranded_bytes"]) == (len(course), stranded)
+    assert any("the fence" in line for line in lines_of(report, pin["site"], "case_s8.py"))
+    assert "expandable_segments" in finding["advice"]
+
+
+def test_s12_the_pool_of_a_failed_capture_is_listed_without_live_bytes_and_with_its_age(looked_at):
+    ((began, ended, reserved, allocated),), report, text = looked_at("case_s12.py", 1)
+    assert (reserved, allocated) == (62 * MIB, 0)
+    (device,) = report["processes"][0]["devices"]
+    (torch,) = device["allocators"]
+    pools = torch["graph_pools"]
+    assert (pools["reserved_bytes"], pools["allocated_bytes"]) == (reserved, 0)
+    assert torch["private_bytes"] == reserved and torch["releasable_bytes"] == 0
+    assert began - 10**6 <= pools["since_ns"] <= ended
+    (site,) = pools["sites"]
+    assert any("for the graph" in line for line in lines_of(report, site["site"], "case_s12.py"))
+    assert "graph pools without a live block, since " in text
