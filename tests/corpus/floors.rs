@@ -4,7 +4,7 @@ use crate::course::Unit;
 use crate::play::Fed;
 use crate::score::Counts;
 use crate::sites::{self, Seeds};
-use crate::totals;
+use crate::{creep, totals};
 
 fn leaks_are_told(unit: Unit, fed: Fed, number: u64) {
     let outcome = sites::run(unit, Seeds::HeldOut, number, fed);
@@ -50,4 +50,12 @@ fn totals_that_grow_are_told_from_totals_that_do_not() {
     assert!(at_end.precision() >= 0.95 && at_end.recall() >= 0.6, "{at_end:?}");
     assert!(at_end.false_alerts * 50 <= at_end.benign, "{at_end:?}");
     assert!(plain.recall() >= 0.88, "{plain:?}");
+}
+
+#[test]
+fn reserved_memory_that_creeps_is_told_from_what_a_cache_learned_once() {
+    let mut counts = Counts::default();
+    creep::run(12).iter().for_each(|family| counts.join(&family.counts));
+    assert!(counts.benign > 80 && counts.leaking > 40, "{counts:?}");
+    assert!(counts.precision() >= 0.95 && counts.recall() >= 0.9, "{counts:?}");
 }

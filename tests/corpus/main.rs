@@ -2,10 +2,12 @@
 //!
 //! `corpus [--seeds N] [--write FILE]` prints how often they are right, and what a look costs.
 
+mod allocator;
 mod bench;
 mod benign;
 mod by_steps;
 mod course;
+mod creep;
 mod leaking;
 mod play;
 mod retained;
