@@ -1,11 +1,13 @@
 //! Families of which positions are steps: what each step takes, and which step gives it back.
 
+use std::collections::BTreeSet;
+
 use crate::benign::Make;
 use crate::course::{Block, Course, Sizes, Unit, block, leaked, stays};
 use crate::rng::Rng;
 
 /// Families that do not leak.
-pub const BENIGN: [(&str, Make); 11] = [
+pub const BENIGN: [(&str, Make); 12] = [
     ("activations", activations),
     ("gradient accumulation", gradient_accumulation),
     ("queue across steps", queue),
@@ -13,6 +15,7 @@ pub const BENIGN: [(&str, Make); 11] = [
     ("random eviction", random_eviction),
     ("replay buffer filling", replay_buffer),
     ("radix cache filling", radix_cache),
+    ("something for each key", each_key),
     ("checkpoints", checkpoints),
     ("list flushed now and then", flushed),
     ("warm-up", warm_up),
@@ -78,6 +81,17 @@ fn radix_cache(rng: &mut Rng) -> Course {
     let sizes = Sizes::of(rng, 2048.0, 4.0 * 1024.0 * 1024.0);
     let course = each_step(rng, |rng, step| stays(step, sizes.next(rng)));
     Course { frame: "sglang/srt/mem_cache/radix_cache.py:512 _insert_helper", ..course }
+}
+
+/// Made when a key is first met, and kept; nine keys in ten are met within two steps to seventy-five.
+fn each_key(rng: &mut Rng) -> Course {
+    let (fills, sizes) = (rng.octaves(2.0, 75.0), Sizes::any(rng));
+    let mut course = each_step(rng, |rng, step| stays(step, sizes.next(rng)));
+    let a_step = course.blocks.len() as f64 / RUN as f64;
+    let keys = (a_step * fills / std::f64::consts::LN_10).ceil() as u64;
+    let mut met = BTreeSet::new();
+    course.blocks.retain(|_| met.insert(rng.below(keys)));
+    course
 }
 
 fn checkpoints(rng: &mut Rng) -> Course {

@@ -77,8 +77,9 @@ fn leaks(text: &mut String, unit: Unit, number: u64) {
     let wrong: Vec<String> = nameless.benign.iter().filter(alerted).map(of_benign).collect();
     let _ = writeln!(
         text,
-        "With the names hidden these are alerts: {}. A cache that fills for more than an hour is told \
-         from\na leak by its name alone.\n",
+        "With the names hidden these are alerts: {}.\nA cache that fills for more than an hour is told \
+         from a leak by its name alone: the other families\nhere are full, or nearly, within 75 \
+         minutes or steps. What has no such name and fills for longer\nis a false alarm.\n",
         wrong.join(", ")
     );
 }

@@ -19,7 +19,7 @@ use super::thresholds::{
     BEGINNINGS, LARGEST_INCREMENT, LASTING, OVER_NOISE, PERIODIC, PLATEAU, PLATEAU_SHARE,
     SPREAD_OUT, START_RISE, TAU, TAU_Z, THIRD, VALLEYS, WARM_UP_SHARE, Windows,
 };
-use super::trend::{autocorrelation, kendall, median, slopes, spread};
+use super::trend::{autocorrelation, kendall, median, one_apart, slopes, spread};
 use super::valleys::Valleys;
 
 /// Totals grow.
@@ -116,7 +116,7 @@ impl Growth {
 
     fn judge(&self, valleys: &[f64], since: u64) -> Verdict {
         let width = self.valleys.width();
-        let slopes = slopes(valleys);
+        let slopes = slopes(&one_apart(valleys));
         let slope = slopes[slopes.len() / 2];
         let unit = self.windows.unit as f64 / width as f64;
         let total = slope * (valleys.len() - 1) as f64;
@@ -132,7 +132,7 @@ impl Growth {
         if !rises || over_noise <= OVER_NOISE {
             return periodic(valleys, width).unwrap_or(Verdict::Level);
         }
-        let half = self::slopes(&valleys[valleys.len() / 2..]);
+        let half = self::slopes(&one_apart(&valleys[valleys.len() / 2..]));
         let increments = valleys.windows(2).map(|two| two[1] - two[0]).collect();
         if median(increments) <= SPREAD_OUT * slope
             || half[half.len() / 2] <= LASTING * slope
@@ -173,7 +173,7 @@ impl Growth {
 /// faster than in the second half of the run.
 fn after_start(valleys: &[u64], skipped: usize) -> usize {
     let half: Vec<f64> = valleys[valleys.len() / 2..].iter().map(|bytes| *bytes as f64).collect();
-    let slopes = slopes(&half);
+    let slopes = slopes(&one_apart(&half));
     let slope = slopes.get(slopes.len() / 2).map_or(0.0, |slope| slope.max(0.0));
     let level = |run: &[u64]| {
         let (least, most) = (run.iter().min(), run.iter().max());

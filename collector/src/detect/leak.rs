@@ -10,8 +10,9 @@
 //! A *survivor* is a live block born after the warm-up and at least `maturity` old, which is some
 //! times what the site's blocks ordinarily live. The newest survivors up to a long pause are the
 //! *stretch*. It is a leak when it is long enough, goes on until now, fills its time evenly, takes
-//! enough bytes, and its older half is not thinner than its newer one. All numbers and their
-//! reasons: [`super::thresholds`].
+//! enough bytes, and its older half is not thinner than its newer one. If the newer one is thinner,
+//! and nothing was given back, it comes to its end: suspect at most. All numbers and their reasons:
+//! [`super::thresholds`].
 //!
 //! It needs each site's births and lifetimes as they are told, and at a look the live blocks; what
 //! it keeps of a site is bounded.
@@ -69,6 +70,8 @@ pub struct Finding {
     pub maturity: u64,
     /// Share that survives in the older half of the stretch, over that in the newer.
     pub thinning: f64,
+    /// It keeps nearly all it takes, and takes less and less, which is why this is no alert.
+    pub slackens: bool,
     /// The site is one of a known cache ([`super::known`]), which is why this is no alert.
     pub known_cache: bool,
 }
@@ -193,9 +196,11 @@ impl Course {
         if thinning < THINNING || rate < windows.site_floor as f64 {
             return None;
         }
+        let slackens = stretch.slackens(&self.births);
+        let is_sure = span >= windows.alert && !slackens;
         Some(Finding {
             site: self.site,
-            sureness: if span >= windows.alert { Sureness::Alert } else { Sureness::Suspect },
+            sureness: if is_sure { Sureness::Alert } else { Sureness::Suspect },
             blocks: stretch.blocks() as u64,
             bytes: stretch.bytes(),
             rate,
@@ -204,6 +209,7 @@ impl Course {
             span,
             maturity,
             thinning,
+            slackens,
             known_cache: false,
         })
     }

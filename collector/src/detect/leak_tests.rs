@@ -66,6 +66,24 @@ fn it_is_suspect_before_it_is_sure_and_neither_at_the_first_look() {
     assert!(suspect * 10 >= 30 + 10 + 10 && suspect < alert && alert * 10 >= 60 + 10 + 10);
 }
 
+/// 200 blocks that stay, ever fewer in a minute: two in three of those left come in half an hour.
+fn slackening() -> Vec<Block> {
+    let left = |n: u32| 1.0 - f64::from(n) / 200.0;
+    (0..200).map(|n| ((-30.0 * left(n).ln()) as u64, None)).collect()
+}
+
+#[test]
+fn what_is_made_once_for_each_of_so_many_keys_is_suspect_at_most() {
+    let found = looks(240, &slackening());
+    assert_eq!(sureness(&found), Some(Sureness::Suspect));
+    assert!(found.iter().flatten().any(|finding| finding.slackens));
+    // With as many beside it that come and go, the load has fallen, and it leaks.
+    let mut blocks = slackening();
+    blocks.extend(slackening().into_iter().map(|(born, _)| (born, Some(born + 1))));
+    blocks.extend(slackening().into_iter().map(|(born, _)| (born, Some(born + 1))));
+    assert_eq!(sureness(&looks(240, &blocks)), Some(Sureness::Alert));
+}
+
 #[test]
 fn a_leak_that_begins_late_is_told_from_the_time_it_began() {
     let mut blocks: Vec<Block> = (0..300).map(|minute| (minute, Some(minute + 2))).collect();

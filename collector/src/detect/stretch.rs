@@ -1,7 +1,9 @@
 //! The survivors of a site that belong together, and how they fill their time.
 
 use super::births::Births;
-use super::thresholds::{BINS, FEW, FILLED, FILLED_FEW, LARGEST_BIN, NEWEST_BINS, PAUSE_SHARE};
+use super::thresholds::{
+    BINS, FEW, FILLED, FILLED_FEW, LARGEST_BIN, NEWEST_BINS, PAUSE_SHARE, SLACKENING,
+};
 
 /// A live block that outlived its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +85,17 @@ impl Stretch {
         };
         let newer = share(middle, to);
         (newer > 0.0).then(|| share(from, middle) / newer)
+    }
+
+    /// Whether it comes to an end: most of what is born survives, and less and less is born. Where most
+    /// is given back, fewer survivors are less load.
+    pub fn slackens(&self, births: &Births) -> bool {
+        let width = births.width();
+        let born = births.between(self.first() / width, self.until / width + 1);
+        let middle = self.first().midpoint(self.until);
+        let older = self.survivors.partition_point(|one| one.born < middle);
+        let newer = self.blocks() - older;
+        self.blocks() as u64 * 2 > born && (newer as f64) < SLACKENING * older as f64
     }
 
     /// Bytes in `unit` positions, and that give or take two standard errors.

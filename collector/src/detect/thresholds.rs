@@ -90,6 +90,9 @@ pub const NEWEST_BINS: usize = 3;
 /// Share of blocks that survive in the older half, over that in the newer: a long tail of lifetimes
 /// and eviction at random thin out with age, a leak does not.
 pub const THINNING: f64 = 0.6;
+/// Survivors of the newer half over those of the older, below which a site that keeps nearly all it
+/// takes comes to an end: something is made for each of so many keys, and most have been met.
+pub const SLACKENING: f64 = 0.7;
 
 /// Valleys that show a trend at least.
 pub const VALLEYS: usize = 10;

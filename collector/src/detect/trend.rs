@@ -28,16 +28,21 @@ pub(super) fn kendall(values: &[f64]) -> (f64, f64) {
     (sum as f64 / pairs, sum as f64 / deviation)
 }
 
-/// The slopes between all pairs of values one apart, ascending. Their median is Theil and Sen's.
-pub(super) fn slopes(values: &[f64]) -> Vec<f64> {
-    let mut slopes = Vec::with_capacity(values.len() * values.len() / 2);
-    for (at, one) in values.iter().enumerate() {
-        for (distance, other) in values[at + 1..].iter().enumerate() {
-            slopes.push((other - one) / (distance + 1) as f64);
-        }
+/// The slopes between all pairs of points that are not above one another, ascending. Their median is
+/// Theil and Sen's: one late or early point does not move it.
+pub(super) fn slopes(points: &[(f64, f64)]) -> Vec<f64> {
+    let mut slopes = Vec::with_capacity(points.len() * points.len() / 2);
+    for (at, one) in points.iter().enumerate() {
+        let others = points[at + 1..].iter().filter(|other| other.0 != one.0);
+        slopes.extend(others.map(|other| (other.1 - one.1) / (other.0 - one.0)));
     }
     slopes.sort_unstable_by(f64::total_cmp);
     slopes
+}
+
+/// Values one apart, as points.
+pub(super) fn one_apart(values: &[f64]) -> Vec<(f64, f64)> {
+    values.iter().enumerate().map(|(at, value)| (at as f64, *value)).collect()
 }
 
 /// Correlation of the values with themselves `lag` later.
@@ -58,7 +63,7 @@ mod tests {
         let mut line: Vec<f64> = (0..21).map(|n| f64::from(n) * 3.0).collect();
         assert_eq!(kendall(&line).0, 1.0);
         line[7] = 10_000.0;
-        let slopes = slopes(&line);
+        let slopes = slopes(&one_apart(&line));
         assert_eq!(slopes.len(), 210);
         assert_eq!(slopes[105], 3.0);
         let rest: Vec<f64> = line.iter().enumerate().map(|(n, v)| v - 3.0 * n as f64).collect();

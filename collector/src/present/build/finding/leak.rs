@@ -48,6 +48,7 @@ struct Case<'a> {
     span: u64,
     maturity: u64,
     thinning: f64,
+    slackens: bool,
 }
 
 impl<'a> Case<'a> {
@@ -67,6 +68,7 @@ impl<'a> Case<'a> {
             span: found.span / unit,
             maturity: found.maturity / unit,
             thinning: found.thinning,
+            slackens: found.slackens,
         }
     }
 
@@ -82,6 +84,7 @@ impl<'a> Case<'a> {
         self.span = self.span.max(other.span);
         self.maturity = self.maturity.max(other.maturity);
         self.thinning = self.thinning.min(other.thinning);
+        self.slackens &= other.slackens;
     }
 
     fn hourly(&self) -> Rate {
@@ -184,8 +187,8 @@ fn finding(
     let confidence = if sure { Confidence::Alert } else { Confidence::Suspect };
     let demands = cases.iter().map(|case| Demand { place: case.place, rate: case.hourly() });
     // A cache ends to grow by itself.
-    let exhausted =
-        cache.is_none().then(|| exhaustion::when(as_of, gpus, demands.collect())).flatten();
+    let goes_on = cache.is_none() && !cases.iter().all(|case| case.slackens);
+    let exhausted = goes_on.then(|| exhaustion::when(as_of, gpus, demands.collect())).flatten();
     let mut text = text(confidence, &cases, &book.name(site));
     match cache {
         Some(what) => text.push_str(&format!(
@@ -254,6 +257,10 @@ fn unsure(confidence: Confidence, cases: &[Case<'_>]) -> String {
     let [first, ..] = cases else { return String::new() };
     if confidence == Confidence::Alert {
         return String::new();
+    }
+    if first.slackens {
+        return " It takes less and less, as where something is made once for each of so many keys."
+            .to_owned();
     }
     let windows = windows(first.unit);
     let (of, (_, units)) = (windows.alert / windows.unit, words(first.unit));
