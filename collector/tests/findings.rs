@@ -427,3 +427,40 @@ fn a_rank_on_another_s_gpu_is_told_with_both_names() {
     assert_eq!(self::report(ranks(50 * MIB)).findings, []);
     assert_eq!(self::report(ranks(6 * GIB)).findings[0].confidence, Confidence::Suspect);
 }
+
+/// What NVML says once a minute for four hours of a process that holds what it holds.
+fn read_by_nvml(untracked: impl Fn(u64) -> u64) -> Vec<Finding> {
+    let mut process = process(7, End::Running);
+    let mut steps = Steps::default();
+    steps.push(process.identity.started_monotonic, 50 * MIB);
+    process.played.reserved = BTreeMap::from([(0, steps)]);
+    let mut job = job(vec![process]);
+    for minute in 1..=240 {
+        let (time, used) = (minute * 60_000_000_000, 50 * MIB + untracked(minute));
+        let (name, processes) = (String::new(), vec![(7, Some(used))]);
+        let gpu = nvml::Gpu { uuid: GPU, name, total: 16 * GIB, used, processes };
+        job.readings.push(nvml::Reading { time, gpus: vec![gpu] });
+    }
+    job.as_of = 241 * 60_000_000_000;
+    let mut findings = build(&job, Detail::default()).findings;
+    findings.retain(|finding| finding.verdict == "untracked");
+    findings
+}
+
+#[test]
+fn what_nvml_counts_more_and_more_of_is_suspect_and_a_high_level_is_nothing() {
+    assert_eq!(read_by_nvml(|_| 9 * GIB), []);
+    let findings = read_by_nvml(|minute| (500 + 4 * minute) * MIB);
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!(finding.confidence, Confidence::Suspect);
+    let hourly = finding.rate.unwrap().bytes_per_hour;
+    assert!(hourly.abs_diff(240 * MIB) < 5 * MIB, "{hourly}");
+    assert!((500 * MIB..960 * MIB).contains(&finding.bytes), "{}", finding.bytes);
+}
+
+#[test]
+fn what_nvml_counts_at_once_is_to_be_known() {
+    let findings = read_by_nvml(|minute| if minute < 150 { 500 * MIB } else { 3_500 * MIB });
+    let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+    assert_eq!((finding.confidence, finding.bytes), (Confidence::Info, 3_000 * MIB));
+}

@@ -22,6 +22,7 @@ mod swing;
 pub mod tables;
 pub mod thresholds;
 mod trend;
+pub mod untracked;
 mod valleys;
 pub mod wrong_card;
 

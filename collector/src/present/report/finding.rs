@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The names of all verdicts. Each has its section in `docs/findings.md`.
-pub const VERDICTS: [&str; 9] = [
+pub const VERDICTS: [&str; 10] = [
     "out-of-memory",
     "leak",
     "growth",
@@ -13,6 +13,7 @@ pub const VERDICTS: [&str; 9] = [
     "incomplete-release",
     "wrong-card",
     "dead-holder",
+    "untracked",
 ];
 
 /// Something wrong, or worth knowing. Processes with the same verdict at the same site are one

@@ -10,6 +10,7 @@ mod leak;
 mod out_of_memory;
 mod place;
 mod retained;
+mod untracked;
 mod waves;
 mod wrong_card;
 
@@ -47,6 +48,7 @@ pub(super) fn findings(
     findings.extend(incomplete_release::findings(job, subjects, processes, book));
     findings.extend(wrong_card::findings(processes));
     findings.extend(dead_holder::findings(job, subjects, processes));
+    findings.extend(untracked::findings(job, subjects, processes));
     findings.sort_by_key(|finding| {
         let after = finding.verdict != out_of_memory::VERDICT;
         (finding.confidence, after, Reverse(finding.bytes))
