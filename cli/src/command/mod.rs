@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod diff;
 mod lib;
 mod mark;
 mod report;
@@ -19,6 +20,7 @@ pub enum Command {
     Run(run::Run),
     Report(report::Report),
     Check(check::Check),
+    Diff(diff::Diff),
     Mark(mark::Mark),
     Lib(lib::Lib),
     Demo(demo::Demo),
@@ -31,6 +33,7 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Report(report) => report.run(),
             Self::Check(check) => check.run(),
+            Self::Diff(diff) => diff.run(),
             Self::Mark(mark) => mark.run(),
             Self::Lib(lib) => lib.run(),
             Self::Demo(demo) => demo.run(),

@@ -23,6 +23,7 @@ mod open;
 mod sleeps;
 #[cfg(test)]
 mod sleeps_tests;
+mod spans;
 mod stepping;
 mod steps;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod told;
 
 pub use asleep::{Sleep, sleep};
 pub use sleeps::{Held, HeldBy, Slept};
+pub use spans::{Span, Spans};
 pub use stepping::Stepping;
 pub use steps::{Steps, steps};
 pub use told::{Moment, Name, OnDevice, Told};

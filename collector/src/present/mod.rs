@@ -1,6 +1,7 @@
 //! Views: pure functions from what is known to one serialisable report, and its text.
 
 pub mod build;
+pub mod diff;
 pub mod report;
 pub mod text;
 

@@ -3,6 +3,7 @@
 
 mod detectors;
 pub mod end;
+mod moment;
 mod played;
 pub mod proc_fs;
 pub mod redact;
@@ -13,6 +14,7 @@ mod trends;
 pub mod warnings;
 
 pub use detectors::{Detectors, Figures};
+pub use moment::{Moment, Stops};
 pub use played::{Observer, Played, Player};
 pub use replaced::replaced;
 pub use steps::Steps;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Steps, Trend};
 use crate::{
     detect::{creep::Creep, out_of_memory::Moments},
-    ledger::{Event, Step},
+    ledger::{Event, Live, Step},
     outside::Queue,
     phase::Told,
     state::{Device, State},
@@ -71,13 +71,31 @@ pub struct Player<O> {
     applied: u64,
     pub(super) known_since: u64,
     outside: Queue,
+    /// Where to stop, ns of `CLOCK_MONOTONIC`.
+    until: Option<u64>,
+    /// Whether there was anything after that.
+    stopped: bool,
 }
 
 impl<O: Observer> Player<O> {
     /// A player whose events `observer` sees.
     pub fn new(observer: O) -> Self {
         let (state, held, outside) = (State::default(), None, Queue::default());
-        Self { state, observer, held, before_loss: 0, applied: 0, known_since: 0, outside }
+        let (before_loss, applied, known_since) = (0, 0, 0);
+        let (until, stopped) = (None, false);
+        Self { state, observer, held, before_loss, applied, known_since, outside, until, stopped }
+    }
+
+    /// Tells to stop at a moment, ns of `CLOCK_MONOTONIC`: what came later counts only where it tells
+    /// what was held until then.
+    pub fn stop_at(&mut self, until: Option<u64>) {
+        self.until = until;
+    }
+
+    /// Whether it stopped before the end.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
     }
 
     /// Tells what others marked in this timeline.
@@ -92,6 +110,9 @@ impl<O: Observer> Player<O> {
 
     /// Plays one step.
     pub fn step(&mut self, step: Step<'_>) {
+        if self.stopped && self.held.is_none() {
+            return;
+        }
         match step {
             Step::Lost(_) => {
                 self.observer.lost(&self.state);
@@ -114,20 +135,51 @@ impl<O: Observer> Player<O> {
                         self.known_since = held.first().map_or(0, |event| event.record.time);
                     }
                     let (earlier, later) = held.split_at(self.before_loss.min(held.len()));
+                    if self.stops_before(&held) {
+                        return;
+                    }
                     if !earlier.is_empty() {
                         // What was given back in the loss behind them is missing: as good as it
                         // gets, and the observer still takes it for not known.
                         self.state.resync_before(live, &held);
                         earlier.iter().for_each(|event| self.apply(event));
                     }
+                    if self.stops_before(later) {
+                        return;
+                    }
                     self.state.resync_before(live, later);
                     self.observer.found(&self.state);
                     later.iter().for_each(|event| self.apply(event));
                 }
-                self.state.resync(live);
-                self.observer.resynced(&self.state);
+                let is_later =
+                    |one: &Live| self.is_later_than(one.entry.birth_us.saturating_mul(1000));
+                self.stopped |= live.iter().any(is_later);
+                if !self.stopped {
+                    self.state.resync(live);
+                    self.observer.resynced(&self.state);
+                }
             }
         }
+    }
+
+    /// Whether all of `events`, behind a loss, came after the moment to stop at. Then nothing tells
+    /// what was held in the loss.
+    fn stops_before(&mut self, events: &[Event]) -> bool {
+        self.stopped |= events.first().is_some_and(|event| self.is_later(event));
+        self.stopped
+    }
+
+    fn is_later(&self, event: &Event) -> bool {
+        self.is_later_than(event.record.time)
+    }
+
+    fn is_later_than(&self, time: u64) -> bool {
+        self.until.is_some_and(|until| time > until)
+    }
+
+    /// What the observer has seen.
+    pub fn seen(&self) -> &O {
+        &self.observer
     }
 
     /// The observer.
@@ -145,6 +197,7 @@ impl<O: Observer> Player<O> {
     /// What others marked up to `time`. It tells nothing of what is held, nor since when the
     /// timeline is known.
     fn outside_until(&mut self, time: u64) {
+        let time = self.until.map_or(time, |until| until.min(time));
         while let Some(mark) = self.outside.until(time) {
             match &mut self.held {
                 Some(held) if !held.is_empty() => {
@@ -163,6 +216,10 @@ impl<O: Observer> Player<O> {
     }
 
     fn apply(&mut self, event: &Event) {
+        if self.is_later(event) {
+            self.stopped = true;
+            return;
+        }
         self.applied += 1;
         self.observer.coming(&self.state, event);
         self.state.apply(event);
@@ -176,7 +233,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ledger::{Instance, Live, Tables},
+        ledger::{Instance, Tables},
         outside::{Kind, Line},
         phase,
         process::Detectors,
@@ -300,6 +357,31 @@ mod tests {
         assert_eq!((rollout.peak_allocated, rollout.survived.bytes), (3 * 512, 512));
         let moments = played.phases.moments(|id| phase::text(&tables, id));
         assert_eq!(moments["moment"].last, 50_000);
+    }
+
+    #[test]
+    fn one_that_is_to_stop_tells_what_was_held_then_whatever_comes_later() {
+        let held_at = |until| {
+            let mut player = Player::<Detectors>::default();
+            player.stop_at(Some(until));
+            player.step(Step::Event(&event(0, Verb::Alloc, 0x1000, 1_000, 0)));
+            player.step(Step::Event(&event(1, Verb::Alloc, 0x2000, 2_000, 0)));
+            player.step(Step::Lost(10));
+            // 0x3000 was taken in the loss, and 0x2000 given back.
+            player.step(Step::Event(&event(12, Verb::FreeBegin, 0x1000, 90_000, 89_000)));
+            player.step(Step::Event(&event(13, Verb::FreeBegin, 0x3000, 95_000, 5_000)));
+            player.step(Step::Live(&[live(0x4000, 97)]));
+            player.step(Step::Event(&event(14, Verb::Alloc, 0x5000, 99_000, 0)));
+            player.step(Step::Live(&[]));
+            (player.is_stopped(), player.finish().state.totals(0).allocated / 512)
+        };
+        assert_eq!(held_at(999), (true, 0));
+        assert_eq!(held_at(1_000), (true, 1));
+        assert_eq!(held_at(2_000), (true, 2));
+        assert_eq!(held_at(50_000), (true, 2), "in the loss nobody knows more than before it");
+        assert_eq!(held_at(90_000), (true, 1), "of 0x1000 and 0x3000");
+        assert_eq!(held_at(95_000), (true, 0));
+        assert_eq!(held_at(99_000), (false, 0));
     }
 
     #[test]

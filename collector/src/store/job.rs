@@ -4,10 +4,11 @@ use std::{collections::HashMap, path::Path};
 
 use super::{Flaw, Folder, NoTrace, ProcessRow, SampleRow};
 use crate::{
-    ledger::{End, Instance, Step, Tables},
+    ledger::{End, Gauges, Instance, Step, Tables},
     outside::Queue,
     process::{
-        Detectors, Figures, Job, Outlived, Played, Player, Process, end::Watch, redact, warnings,
+        Detectors, Figures, Job, Outlived, Played, Player, Process, Stops, end::Watch, redact,
+        warnings,
     },
     symbol::owner::torch_stacks,
     sys,
@@ -22,6 +23,14 @@ const UNFINISHED: &str = "the trace does not tell what it held in the end, only 
 /// # Errors
 /// It is not one of this format, or cannot be read.
 pub fn job(path: &Path) -> Result<Job, NoTrace> {
+    job_at(path, &Stops::default())
+}
+
+/// The same as of the moments in `stops`: what was known then, without the processes that came later.
+///
+/// # Errors
+/// As of [`job`].
+pub fn job_at(path: &Path, stops: &Stops) -> Result<Job, NoTrace> {
     let folder = Folder::open(path)?;
     let mut flaws = Vec::new();
     let rows = folder.processes(&mut flaws)?;
@@ -37,6 +46,7 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
         player.learn(torch_stacks(tables));
         player.expect(Queue::new(marks.remove(&identity.instance).unwrap_or_default(), tables));
         player.observer().learn(tables);
+        player.stop_at(stops.until(identity.instance));
         players.insert(identity.instance, player);
     }
     // Entries that were being given back in the live set that a timeline ends with.
@@ -75,12 +85,25 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
         let text = "tracing has not ended, or was cut short: what came last may be missing";
         job.notes.push(text.to_owned());
     }
+    let mut then: Option<u64> = None;
     for row in rows {
         let (instance, time) = (row.identity.instance, row.time);
         job.as_of = job.as_of.max(time);
         let tables = tables.remove(&instance).unwrap_or_default();
-        let played = players.remove(&instance).unwrap_or_default().finish();
-        let mut process = process(row, tables, played, unstored);
+        let player = players.remove(&instance).unwrap_or_default();
+        if let Some(until) = stops.until(instance) {
+            then = then.max(Some(row.identity.realtime(until)));
+            if row.identity.started_monotonic > until {
+                continue;
+            }
+        }
+        let is_stopped = player.is_stopped();
+        let mut process = process(row, tables, player.finish(), unstored);
+        if is_stopped {
+            stopped(&mut process);
+            job.processes.push(process);
+            continue;
+        }
         match last.get(&instance) {
             Some(freeing) => process.in_flight = *freeing,
             None if process.health.head == 0 => {}
@@ -101,7 +124,32 @@ pub fn job(path: &Path) -> Result<Job, NoTrace> {
     }
     let newest = job.readings.last().map_or(0, |reading| reading.time);
     job.as_of = job.as_of.max(newest).max(folder.head().started_ns).max(ended.unwrap_or(0));
+    if let Some(then) = then {
+        job.as_of = job.as_of.min(then);
+        job.readings.retain(|reading| reading.time <= then);
+    }
     Ok(job)
+}
+
+/// Makes a process as it is known at its end one as it was at a moment before that: of gauges only
+/// the last ones are stored.
+fn stopped(process: &mut Process) {
+    process.end = End::Running;
+    let state = &process.played.state;
+    for gauges in &mut process.gauges {
+        let totals = state.totals(gauges.device);
+        *gauges = Gauges {
+            device: gauges.device,
+            uuid: gauges.uuid,
+            total: gauges.total,
+            reserved: totals.reserved(),
+            reserved_peak: totals.reserved(),
+            allocated: totals.allocated,
+            torch_reserved: totals.allocator_reserved,
+            pool_allocated: totals.pool_allocated,
+            ..Gauges::default()
+        };
+    }
 }
 
 /// Where block events were not stored any more, the roll-ups of each second tell the detectors how

@@ -22,6 +22,7 @@ mod codec;
 #[cfg(test)]
 mod flaw_tests;
 mod job;
+mod moments;
 mod reader;
 mod rows;
 mod table;
@@ -32,7 +33,8 @@ mod tests;
 mod trace;
 mod writer;
 
-pub use job::job;
+pub use job::{job, job_at};
+pub use moments::{NoMoment, stops};
 pub use reader::{Folder, NoTrace};
 pub use rows::{
     BystanderRow, CodesRow, LiveRow, MarkRow, ModulesRow, NodesRow, NoteRow, ProcessRow, Range,

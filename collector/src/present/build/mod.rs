@@ -1,5 +1,6 @@
 //! From what is known to the report: no file, no clock, only what it is given.
 
+mod born;
 mod device;
 mod finding;
 mod gpu;
@@ -9,6 +10,8 @@ mod phases;
 mod process;
 mod sites;
 mod trend;
+
+pub use born::born;
 
 use std::collections::BTreeMap;
 

@@ -55,6 +55,13 @@ impl SiteBook {
     /// that its text shows.
     pub fn write(self, report: &mut Report, all_names: bool) {
         let shown: BTreeSet<&str> = shown(report).collect();
+        let sites = self.told(all_names, &shown);
+        report.sites = sites;
+    }
+
+    /// All sites by their ids, with the names of all native functions or only of those of sites that
+    /// are shown and have no line.
+    pub fn told(&self, all_names: bool, shown: &BTreeSet<&str>) -> BTreeMap<String, report::Site> {
         let wanted = self.named.iter().filter(|(id, text)| {
             all_names || shown.contains(text.as_str()) && self.line(**id).is_none()
         });
@@ -63,7 +70,7 @@ impl SiteBook {
             let frames = self.sites.frames(*id).iter().map(|each| frame(each, &names)).collect();
             (text.clone(), report::Site { frames, line: self.line(*id) })
         });
-        report.sites = sites.collect();
+        sites.collect()
     }
 }
 

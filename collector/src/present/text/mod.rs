@@ -2,6 +2,7 @@
 
 mod amount;
 mod calm;
+mod diff;
 mod finding;
 mod gpu;
 mod lines;
@@ -14,6 +15,7 @@ mod site;
 mod who;
 
 pub use amount::{bytes, clock, count, duration, moment, percent, stamp};
+pub use diff::render as render_diff;
 pub use page::{Page, WIDTH, cut};
 pub use who::name;
 

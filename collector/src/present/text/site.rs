@@ -12,12 +12,14 @@ use crate::{
 const NO_STACK: &str = "no Python stack";
 /// A site in one line, for a sentence or a list.
 pub(super) fn name(report: &Report, id: &str) -> String {
-    match report.sites.get(id) {
-        Some(Site { line: Some(line), .. }) => line.clone(),
-        site => {
-            let inner = site.and_then(|site| site.frames.first());
-            inner.map_or_else(|| NO_STACK.to_owned(), frame)
-        }
+    report.sites.get(id).map_or_else(|| NO_STACK.to_owned(), line)
+}
+
+/// The same of a site at hand.
+pub(super) fn line(site: &Site) -> String {
+    match site {
+        Site { line: Some(line), .. } => line.clone(),
+        site => site.frames.first().map_or_else(|| NO_STACK.to_owned(), frame),
     }
 }
 
@@ -53,13 +55,17 @@ pub(super) fn fit(line: &str, width: usize) -> String {
 /// What called the line a site is known by: the frames outward of it that are the user's; without
 /// any Python frame all the native ones.
 pub(super) fn callers<'a>(report: &'a Report, id: &str) -> impl Iterator<Item = &'a Frame> {
-    let site = report.sites.get(id);
-    let python = site.is_some_and(|site| site.line.is_some());
+    report.sites.get(id).into_iter().flat_map(callers_of)
+}
+
+/// The same of a site at hand.
+pub(super) fn callers_of(site: &Site) -> impl Iterator<Item = &Frame> {
+    let python = site.line.is_some();
     let shown = move |f: &&Frame| match f {
         Frame::Python { file, .. } => is_users(file),
         Frame::Native { .. } => !python,
     };
-    site.into_iter().flat_map(|site| &site.frames).filter(shown).skip(1)
+    site.frames.iter().filter(shown).skip(1)
 }
 
 #[cfg(test)]
