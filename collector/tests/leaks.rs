@@ -6,7 +6,7 @@ use collector::{
     ledger::{End, Event, Live, Step},
     present::{
         build::{Detail, build},
-        report::{Confidence, Finding, Report},
+        report::{Confidence, Direction, Finding, Report},
         text,
     },
     process::{Detectors, Player, Process},
@@ -343,6 +343,27 @@ fn ranks_that_leak_at_one_line_are_one_finding() {
     assert_eq!((finding.instances.len(), finding.bytes), (2, 2 * 187 * MIB));
     let start = "2 processes leak at the same line: ";
     assert!(finding.text.starts_with(start), "{}", finding.text);
+}
+
+#[test]
+fn what_grew_once_is_told_with_the_line_that_took_it() {
+    let mut timeline = Timeline::default();
+    timeline.take(BEGIN, 512 * MIB, OTHER);
+    for minute in 0..240 {
+        timeline.pass(BEGIN + minute * MINUTE);
+        if minute == 130 {
+            timeline.take(BEGIN + minute * MINUTE + 2 * SECOND, 3 << 30, PYTHON);
+        }
+    }
+    let report = report(vec![timeline.finish(7, End::Running)]);
+    assert_eq!(report.findings, []);
+    let course = &report.processes[0].devices[0].trend.as_ref().unwrap().allocated;
+    assert_eq!((course.verdict, course.bytes), (Direction::Step, Some(3 << 30)));
+    let site = &report.sites[course.site.as_ref().unwrap()];
+    assert_eq!(site.line.as_deref(), Some("job.py:7 step"));
+    let text = text::render(&report);
+    assert!(text.contains("after the start: allocated grew once, by 3.0 GiB at "), "{text}");
+    assert!(text.contains(", most of it at job.py:7 step"), "{text}");
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub enum Verdict {
     Step {
         /// Begin of the window that was higher, as a position.
         at: u64,
+        /// Positions in a window: it may have grown late in the one before.
+        width: u64,
         /// By how much, bytes.
         bytes: u64,
     },
@@ -162,8 +164,10 @@ impl Growth {
         let is_step = total > floor as f64
             && *largest >= LARGEST_INCREMENT * total
             && above >= LARGEST_INCREMENT * total;
+        let width = self.valleys.width();
         is_step.then_some(Verdict::Step {
-            at: since + (at as u64 + 1) * self.valleys.width(),
+            at: since + (at as u64 + 1) * width,
+            width,
             bytes: *largest as u64,
         })
     }

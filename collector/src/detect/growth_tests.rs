@@ -50,7 +50,7 @@ fn an_hour_and_a_quarter_is_too_short() {
 fn one_increment_is_a_step_change_and_its_window_is_told() {
     let at = 130 * 60;
     let found = verdict(240, |s| 20 * GIB + load(s) + if s > at { 3 * GIB } else { 0 });
-    let Verdict::Step { at: told, bytes } = found else { panic!("{found:?}") };
+    let Verdict::Step { at: told, bytes, .. } = found else { panic!("{found:?}") };
     assert!(told.abs_diff(5 * GIB + 130 * MINUTE) <= 4 * MINUTE + 5 * GIB, "{told}");
     assert!(bytes.abs_diff(3 * GIB) < GIB / 4, "{bytes}");
 }

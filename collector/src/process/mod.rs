@@ -10,6 +10,7 @@ pub mod redact;
 mod replaced;
 pub mod role;
 mod steps;
+mod trend;
 mod trends;
 pub mod warnings;
 
@@ -18,7 +19,7 @@ pub use moment::{Moment, Stops};
 pub use played::{Observer, Played, Player};
 pub use replaced::replaced;
 pub use steps::Steps;
-pub use trends::{Leak, Trend, Unit};
+pub use trend::{Course, Leak, Trend, Unit};
 
 use std::collections::BTreeMap;
 

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 
 use wire::record::{Class, Verb};
 
+use super::trend::{Clock, Trend, Unit};
 use crate::{
     detect::{
-        growth::{self, Growth},
+        growth::Growth,
         leak::{self, Held, Leaks},
         retained::{self, retained},
         tables::{Entry, Tables},
@@ -24,54 +25,12 @@ use crate::{
     },
     ledger::Event,
     phase::Stepping,
-    state::{Device, LiveBlock, State},
+    state::{Device, LiveBlock, Site, State},
 };
 
 /// Looks a run has at least before they become fewer than one a step: so many, and then one
 /// whenever so many parts of the run have passed.
 const LOOKS: u64 = 240;
-
-/// What positions of a [`Trend`] count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// ns of `CLOCK_MONOTONIC`; rates are by the minute.
-    Time,
-    /// Steps; rates are by the step.
-    Step,
-}
-
-/// A leak, and when it was seen last.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Leak {
-    /// What was found; its positions are those of the trend.
-    pub found: leak::Finding,
-    /// Birth of its first survivor, `CLOCK_MONOTONIC`, ns.
-    pub since: u64,
-    /// Whether it still held at the end of the timeline. A process that ends gives its blocks back,
-    /// so what is told of one that has ended is what held at the last look before.
-    pub lasts: bool,
-}
-
-/// What leaks and what grows on one device.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trend {
-    /// What is counted in.
-    pub unit: Unit,
-    /// Time of one unit: a minute, or what a step takes in the mean; ns.
-    pub unit_ns: u64,
-    /// Units that are known.
-    pub units: u64,
-    /// Leaks, most bytes first.
-    pub leaks: Vec<Leak>,
-    /// What each step leaves behind; none without enough steps.
-    pub retained: Option<Vec<retained::Finding>>,
-    /// Bytes in blocks.
-    pub allocated: growth::Verdict,
-    /// Physical bytes.
-    pub reserved: growth::Verdict,
-    /// When the growth that is judged began, `CLOCK_MONOTONIC`, ns: of allocated, of reserved.
-    pub since: [Option<u64>; 2],
-}
 
 /// The detectors of one device.
 #[derive(Clone, Debug)]
@@ -85,7 +44,7 @@ struct OfDevice {
 
 /// The detectors of all devices, counting in one unit.
 #[derive(Clone, Debug)]
-struct Course {
+struct Fed {
     windows: Windows,
     begin: u64,
     devices: BTreeMap<Device, OfDevice>,
@@ -97,7 +56,7 @@ struct Course {
     every: u64,
 }
 
-impl Course {
+impl Fed {
     fn new(windows: Windows, begin: u64) -> Self {
         let devices = BTreeMap::new();
         Self { windows, begin, devices, looked: None, last: begin, every: windows.confirm }
@@ -118,7 +77,7 @@ impl Course {
         let now = position(record.time);
         let of_device = self.device(record.device);
         if is_live_block(record.class) {
-            let site = crate::state::Site { native: record.native, python: record.python };
+            let site = Site { native: record.native, python: record.python };
             match record.verb {
                 Verb::Alloc => of_device.leaks.born(site, now),
                 Verb::FreeBegin => {
@@ -177,8 +136,8 @@ impl Course {
 /// The leak and growth detectors of one process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trends {
-    by_time: Option<Course>,
-    by_steps: Option<Course>,
+    by_time: Option<Fed>,
+    by_steps: Option<Fed>,
     /// Which choice of a step `by_steps` follows.
     choice: u64,
     /// Since when events are known, `CLOCK_MONOTONIC`, ns.
@@ -198,7 +157,7 @@ impl Trends {
         let by_time = self.by_time.get_or_insert_with(|| {
             // Of what was there before the first event, the oldest says when the run began.
             let begin = state.live_blocks().map(|block| block.birth).min().unwrap_or(now).min(now);
-            Course { last: now, ..Course::new(BY_TIME, begin) }
+            Fed { last: now, ..Fed::new(BY_TIME, begin) }
         });
         if event.record.class != Class::None {
             by_time.applied(state, event, |time| time);
@@ -213,7 +172,7 @@ impl Trends {
     fn step(&mut self, state: &State, event: &Event, stepping: &Stepping) {
         if stepping.choice() != self.choice {
             self.choice = stepping.choice();
-            self.by_steps = Some(Course::new(BY_STEPS, 0));
+            self.by_steps = Some(Fed::new(BY_STEPS, 0));
         }
         let Some(by_steps) = &mut self.by_steps else { return };
         let at = |time: u64| stepping.position(time);
@@ -261,68 +220,38 @@ impl Trends {
         // what a leak by time takes to show, there is nothing to change to.
         let long = stepped.max(BY_TIME.suspect);
         let goes_on = last.is_some_and(|last| now.saturating_sub(last) <= long);
-        let by_steps = self.by_steps.filter(|_| goes_on);
-        let (course, unit, unit_ns) = match by_steps {
-            Some(course) => {
-                let steps = (begins.len() as u64).saturating_sub(1).max(1);
-                (Some(course), Unit::Step, stepped / steps)
-            }
-            None => (self.by_time, Unit::Time, BY_TIME.unit),
+        let (fed, unit) = match self.by_steps.filter(|_| goes_on) {
+            Some(fed) => (Some(fed), Unit::Step),
+            None => (self.by_time, Unit::Time),
         };
-        let Some(mut course) = course else { return BTreeMap::new() };
-        let at = |time: u64| match unit {
-            Unit::Time => time,
-            Unit::Step => stepping.position(time),
+        let Some(mut fed) = fed else { return BTreeMap::new() };
+        let told = |of_device: &mut OfDevice| std::mem::take(&mut of_device.found);
+        let before: Vec<_> = fed.devices.values_mut().map(told).collect();
+        let clock = Clock { unit, stepping, now };
+        let at = |time| clock.at(time);
+        fed.look(at(now), &live, at);
+        let units = (at(now) - at(watched).min(at(now))) / fed.windows.unit;
+        let devices = fed.devices.into_iter().zip(before);
+        let trend = |((device, of_device), before): ((Device, OfDevice), Vec<leak::Finding>)| {
+            let live = live.iter().filter(|block| block.device == device);
+            let course = |growth: &Growth| clock.course(growth.check(), live.clone());
+            let trend = Trend {
+                unit,
+                unit_ns: clock.unit_ns(),
+                units,
+                allocated: course(&of_device.allocated),
+                reserved: course(&of_device.reserved),
+                leaks: clock.leaks(&before, of_device.found, units),
+                retained: of_device.retained,
+            };
+            (device, trend)
         };
-        let time_of = |position: u64| match unit {
-            Unit::Time => position,
-            Unit::Step => begins.get(position as usize).copied().unwrap_or(now),
-        };
-        let before: BTreeMap<Device, Vec<leak::Finding>> = course
-            .devices
-            .iter_mut()
-            .map(|(device, of_device)| (*device, std::mem::take(&mut of_device.found)))
-            .collect();
-        course.look(at(now), &live, at);
-        let units = (at(now) - at(watched).min(at(now))) / course.windows.unit;
-        let mut trends = BTreeMap::new();
-        for (device, of_device) in course.devices {
-            let leaks = join(before.get(&device).map_or(&[], Vec::as_slice), of_device.found);
-            let leaks = leaks.into_iter().map(|(found, lasts)| {
-                // Without having seen the time out in which a leak shows, nobody knows how long the
-                // site's blocks ordinarily live.
-                let seen = units * course.windows.unit >= course.windows.alert;
-                let sureness = if seen { found.sureness } else { leak::Sureness::Suspect };
-                let found = leak::Finding { sureness, ..found };
-                Leak { found, since: time_of(found.since), lasts }
-            });
-            let verdicts = [of_device.allocated.check(), of_device.reserved.check()];
-            let since = verdicts.map(|verdict| match verdict {
-                growth::Verdict::Growing(growing) => Some(time_of(growing.since)),
-                growth::Verdict::Step { at, .. } => Some(time_of(at)),
-                _ => None,
-            });
-            let [allocated, reserved] = verdicts;
-            let retained = of_device.retained;
-            let leaks = leaks.collect();
-            let trend = Trend { unit, unit_ns, units, leaks, retained, allocated, reserved, since };
-            trends.insert(device, trend);
-        }
-        trends
+        devices.map(trend).collect()
     }
 }
 
-/// What held at the end, and what held at the last look before it and does no more.
-fn join(before: &[leak::Finding], found: Vec<leak::Finding>) -> Vec<(leak::Finding, bool)> {
-    let ended = before.iter().filter(|old| found.iter().all(|new| new.site != old.site));
-    let mut all: Vec<_> = ended.map(|old| (*old, false)).collect();
-    all.extend(found.into_iter().map(|new| (new, true)));
-    all.sort_by_key(|(found, _)| std::cmp::Reverse(found.bytes));
-    all
-}
-
-fn retain(course: &mut Course, stepping: &Stepping, live: &[LiveBlock]) {
-    for (device, of_device) in &mut course.devices {
+fn retain(fed: &mut Fed, stepping: &Stepping, live: &[LiveBlock]) {
+    for (device, of_device) in &mut fed.devices {
         let blocks = live.iter().filter(|block| block.device == *device);
         of_device.retained = retained(stepping.begins(), blocks.map(|block| held(block, |at| at)));
     }

@@ -59,7 +59,7 @@ pub(super) fn device(
             .collect(),
         segments: detail.segments.then(|| segments(subject, book, &owned)),
         unbacked_blocks: detail.segments.then(|| unbacked_blocks(subject, book, &owned)),
-        trend: trend::trend(subject, gauges.device),
+        trend: trend::trend(subject, book, gauges.device),
     }
 }
 

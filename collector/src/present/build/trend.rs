@@ -1,24 +1,29 @@
 //! How what a process holds on a device went.
 
-use super::Subject;
+use super::{Subject, sites::SiteBook};
 use crate::{
     detect::{
         growth::Verdict,
         thresholds::{BY_STEPS, BY_TIME},
     },
     present::report::{Course, Direction, Trend},
-    process::Unit,
+    process::{self, Unit},
     state::Device,
 };
 
-pub(super) fn trend(subject: &Subject<'_>, device: Device) -> Option<Trend> {
-    let trend = subject.process.played.trends.get(&device)?;
+pub(super) fn trend(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    device: Device,
+) -> Option<Trend> {
+    let process = subject.process;
+    let trend = process.played.trends.get(&device)?;
     let (unit, windows) = match trend.unit {
         Unit::Time => ("minute", BY_TIME),
         Unit::Step => ("step", BY_STEPS),
     };
-    let course = |verdict: Verdict, since: Option<u64>| {
-        let (verdict, bytes) = match verdict {
+    let mut course = |course: &process::Course| {
+        let (verdict, bytes) = match course.verdict {
             Verdict::NotEnough => (Direction::NotEnough, None),
             Verdict::Level => (Direction::Level, None),
             Verdict::Growing(growing) => (Direction::Growing, Some(growing.bytes)),
@@ -26,13 +31,15 @@ pub(super) fn trend(subject: &Subject<'_>, device: Device) -> Option<Trend> {
             Verdict::Saturating => (Direction::Saturating, None),
             Verdict::Periodic { .. } => (Direction::Periodic, None),
         };
-        Course { verdict, bytes, since_ns: since.map(|at| subject.identity().realtime(at)) }
+        let since_ns = course.since.map(|at| subject.identity().realtime(at));
+        let site = course.site.map(|site| book.id(subject, site));
+        Course { verdict, bytes, since_ns, site }
     };
     Some(Trend {
         unit: unit.to_owned(),
         units: trend.units,
         enough: windows.alert / windows.unit,
-        allocated: course(trend.allocated, trend.since[0]),
-        reserved: course(trend.reserved, trend.since[1]),
+        allocated: course(&trend.allocated),
+        reserved: course(&trend.reserved),
     })
 }

@@ -18,7 +18,7 @@ pub struct Trend {
 }
 
 /// How a figure went after the start of the run, by its least value in each stretch of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Course {
     /// In one word.
     pub verdict: Direction,
@@ -26,6 +26,8 @@ pub struct Course {
     pub bytes: Option<u64>,
     /// Since when, or when that was; else null.
     pub since_ns: Option<u64>,
+    /// Whose live blocks were taken when it grew once, if they are most of that; else null.
+    pub site: Option<String>,
 }
 
 /// A course in one word.

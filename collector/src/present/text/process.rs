@@ -87,7 +87,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
         return;
     }
     holdings(page, device);
-    trend(page, device);
+    trend(page, report, device);
     live(page, report, device, when);
     for allocator in device.allocators.iter().filter(|a| !a.graph_pools.sites.is_empty()) {
         page.line(4, &graph_pools(&allocator.graph_pools));
@@ -101,16 +101,21 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
 }
 
 /// What did not stay level after the start.
-fn trend(page: &mut Page, device: &Device) {
+fn trend(page: &mut Page, report: &Report, device: &Device) {
     let Some(trend) = &device.trend else { return };
-    let figures = [("allocated", trend.allocated), ("reserved", trend.reserved)];
+    let figures = [("allocated", &trend.allocated), ("reserved", &trend.reserved)];
     let told = figures.into_iter().filter_map(|(what, course)| {
         let (bytes, since) = (bytes(course.bytes.unwrap_or(0)), course.since_ns.map(clock));
         let since = since.unwrap_or_default();
         Some(match course.verdict {
             Direction::NotEnough | Direction::Level => return None,
             Direction::Growing => format!("{what} grows, by {bytes} since {since}"),
-            Direction::Step => format!("{what} grew once, by {bytes} at {since}"),
+            Direction::Step => {
+                let line =
+                    course.site.as_ref().and_then(|site| report.sites.get(site)?.line.clone());
+                let taken = line.map(|line| format!(", most of it at {line}")).unwrap_or_default();
+                format!("{what} grew once, by {bytes} at {since}{taken}")
+            }
             Direction::Saturating => format!("{what} grew, and less and less"),
             Direction::Periodic => format!("{what} comes and goes"),
         })

@@ -42,9 +42,9 @@ pub(super) fn findings(
             // What is reserved grows where what is allocated does, and is told only where it alone
             // does.
             let figures = [("allocated", trend.allocated), ("reserved", trend.reserved)];
-            let growing = figures.into_iter().zip(trend.since).find_map(|(figure, since)| {
-                let Verdict::Growing(growing) = figure.1 else { return None };
-                Some((figure.0, growing, subject.identity().realtime(since?)))
+            let growing = figures.into_iter().find_map(|(figure, course)| {
+                let Verdict::Growing(growing) = course.verdict else { return None };
+                Some((figure, growing, subject.identity().realtime(course.since?)))
             });
             if let Some((what, growing, since)) = growing {
                 findings.push(finding(as_of, gpus, place, trend, what, growing, since));

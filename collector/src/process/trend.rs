@@ -1,0 +1,164 @@
+//! What is told of how a process's memory went: leaks and growth, in time or in steps.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    detect::{
+        growth, leak, retained,
+        thresholds::{BY_STEPS, BY_TIME, Windows},
+    },
+    phase::Stepping,
+    state::{LiveBlock, Site},
+};
+
+/// What positions of a [`Trend`] count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// ns of `CLOCK_MONOTONIC`; rates are by the minute.
+    Time,
+    /// Steps; rates are by the step.
+    Step,
+}
+
+/// A leak, and when it was seen last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Leak {
+    /// What was found; its positions are those of the trend.
+    pub found: leak::Finding,
+    /// Birth of its first survivor, `CLOCK_MONOTONIC`, ns.
+    pub since: u64,
+    /// Whether it still held at the end of the timeline. A process that ends gives its blocks back,
+    /// so what is told of one that has ended is what held at the last look before.
+    pub lasts: bool,
+}
+
+/// What leaks and what grows on one device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trend {
+    /// What is counted in.
+    pub unit: Unit,
+    /// Time of one unit: a minute, or what a step takes in the mean; ns.
+    pub unit_ns: u64,
+    /// Units that are known.
+    pub units: u64,
+    /// Leaks, most bytes first.
+    pub leaks: Vec<Leak>,
+    /// What each step leaves behind; none without enough steps.
+    pub retained: Option<Vec<retained::Finding>>,
+    /// Bytes in blocks.
+    pub allocated: Course,
+    /// Physical bytes.
+    pub reserved: Course,
+}
+
+/// How a figure went.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Course {
+    /// In the detector's word; its positions are those of the trend.
+    pub verdict: growth::Verdict,
+    /// Since when it grows, or when it grew; `CLOCK_MONOTONIC`, ns.
+    pub since: Option<u64>,
+    /// Whose live blocks were taken when it grew in one step, if they are most of that.
+    pub site: Option<Site>,
+}
+
+/// What positions mean.
+#[derive(Clone, Copy)]
+pub(super) struct Clock<'a> {
+    pub unit: Unit,
+    pub stepping: &'a Stepping,
+    pub now: u64,
+}
+
+impl Clock<'_> {
+    /// The position of a moment.
+    pub fn at(&self, time: u64) -> u64 {
+        match self.unit {
+            Unit::Time => time,
+            Unit::Step => self.stepping.position(time),
+        }
+    }
+
+    fn time_of(&self, position: u64) -> u64 {
+        match self.unit {
+            Unit::Time => position,
+            Unit::Step => {
+                self.stepping.begins().get(position as usize).copied().unwrap_or(self.now)
+            }
+        }
+    }
+
+    /// A minute, or what a step takes in the mean.
+    pub fn unit_ns(&self) -> u64 {
+        match (self.unit, self.stepping.begins()) {
+            (Unit::Step, [first, .., last]) => {
+                (last - first) / (self.stepping.begins().len() as u64 - 1)
+            }
+            _ => BY_TIME.unit,
+        }
+    }
+
+    fn windows(&self) -> Windows {
+        match self.unit {
+            Unit::Time => BY_TIME,
+            Unit::Step => BY_STEPS,
+        }
+    }
+
+    /// What held at the last look and at the end.
+    pub fn leaks(
+        &self,
+        before: &[leak::Finding],
+        found: Vec<leak::Finding>,
+        units: u64,
+    ) -> Vec<Leak> {
+        let windows = self.windows();
+        // Without having seen the time out in which a leak shows, nobody knows how long the site's
+        // blocks ordinarily live.
+        let seen = units * windows.unit >= windows.alert;
+        let leak = |(found, lasts): (leak::Finding, bool)| {
+            let sureness = if seen { found.sureness } else { leak::Sureness::Suspect };
+            let since = self.time_of(found.since);
+            Leak { found: leak::Finding { sureness, ..found }, since, lasts }
+        };
+        join(before, found).into_iter().map(leak).collect()
+    }
+
+    /// What a verdict means; `live` are the live blocks of its device.
+    pub fn course<'a>(
+        &self,
+        verdict: growth::Verdict,
+        live: impl Iterator<Item = &'a LiveBlock>,
+    ) -> Course {
+        let (since, site) = match verdict {
+            growth::Verdict::Growing(growing) => (Some(growing.since), None),
+            growth::Verdict::Step { at, width, bytes } => {
+                let grew = at.saturating_sub(width)..at.saturating_add(width);
+                let taken = live.filter(|block| grew.contains(&self.at(block.birth)));
+                (Some(at), most_of(bytes, taken))
+            }
+            _ => (None, None),
+        };
+        Course { verdict, since: since.map(|position| self.time_of(position)), site }
+    }
+}
+
+/// The site that has most of these blocks, if that is most of `bytes`.
+fn most_of<'a>(bytes: u64, blocks: impl Iterator<Item = &'a LiveBlock>) -> Option<Site> {
+    let mut by_site: BTreeMap<Site, u64> = BTreeMap::new();
+    for block in blocks {
+        let sum = by_site.entry(block.site).or_default();
+        *sum = sum.saturating_add(block.bytes);
+    }
+    let (site, most) = by_site.into_iter().max_by_key(|(_, sum)| *sum)?;
+    (most > bytes / 2).then_some(site)
+}
+
+/// What held at the end, and what held at the last look before it and does no more.
+fn join(before: &[leak::Finding], found: Vec<leak::Finding>) -> Vec<(leak::Finding, bool)> {
+    let ended = before.iter().filter(|old| found.iter().all(|new| new.site != old.site));
+    let mut all: Vec<_> = ended.map(|old| (*old, false)).collect();
+    all.extend(found.into_iter().map(|new| (new, true)));
+    all.sort_by_key(|(found, _)| std::cmp::Reverse(found.bytes));
+    all
+}
