@@ -310,6 +310,21 @@ fn too_few_waves_leave_leaks_unjudged_and_nothing_else() {
 }
 
 #[test]
+fn what_nvml_said_before_the_first_wave_holds_until_it_says_something_else() {
+    let mut job = run(vec![holding(7, End::Running, &[(1, 500)])]);
+    job.readings = vec![reading(9, 700, 7, 600)];
+    let course = |job: &Job| driven("any", job, &waves()).processes.remove(0);
+    assert_eq!((course(&job).growth_bytes, course(&job).told().1), (0, "NVML"));
+    assert_eq!(course(&job).wave_bytes, [600 * MIB; 20]);
+    job.readings.push(reading(20, 710, 7, 610));
+    assert_eq!(course(&job).growth_bytes, 10 * MIB);
+    assert_eq!(course(&job).wave_bytes[9..11], [600 * MIB, 610 * MIB]);
+    // What NVML was asked only after the warm-up it cannot say of the growth.
+    job.readings.remove(0);
+    assert_eq!(course(&job).nvml, None);
+}
+
+#[test]
 fn what_was_taken_after_the_warm_up_names_its_line() {
     let mut process = keeping((5..9).map(|wave| (wave, 1024)));
     process.gauges[0].reserved_peak = 900 * MIB;

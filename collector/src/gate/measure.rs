@@ -158,17 +158,18 @@ fn reserved(process: &Process, gauges: &Gauges, stretch: Stretch) -> Course {
 }
 
 fn nvml(job: &Job, process: &Process, gauges: &Gauges, stretch: Stretch) -> Option<Course> {
-    let points = readings(job, process, gauges).filter(|(time, _)| *time >= stretch.begin);
-    let points: Vec<(u64, u64)> = points.collect();
+    let points: Vec<(u64, u64)> = readings(job, process, gauges).collect();
     // What NVML was asked for the first time when the warm-up was over tells no growth.
     let known = points.first().is_some_and(|(time, _)| *time <= stretch.warm);
     known.then(|| Course::of(points, stretch.warm, stretch.end))
 }
 
-/// When NVML told what a process uses on a device, and what.
+/// When NVML told what a process uses on a device, and what. Its pid was another's before it started. A
+/// reading that is the same as the last one need not be kept, so the one that counts may be old.
 fn readings(job: &Job, process: &Process, gauges: &Gauges) -> impl Iterator<Item = (u64, u64)> {
-    let (pid, uuid) = (process.pid, gauges.uuid);
-    job.readings.iter().filter_map(move |reading| {
+    let (pid, uuid, since) = (process.pid, gauges.uuid, process.identity.started_realtime);
+    let readings = job.readings.iter().filter(move |reading| reading.time >= since);
+    readings.filter_map(move |reading| {
         let gpu = reading.gpus.iter().find(|gpu| gpu.uuid == uuid)?;
         let (_, bytes) = gpu.processes.iter().find(|(listed, _)| *listed == pid)?;
         Some((reading.time, (*bytes)?))
@@ -180,8 +181,7 @@ fn after(job: &Job, process: &Process, gauges: &Gauges, waves: &Waves) -> Vec<u6
     let points: Vec<(u64, u64)> = readings(job, process, gauges).collect();
     let nvml = |wave: &Wave| {
         let before = points.partition_point(|(time, _)| *time <= wave.end_ns);
-        let (time, bytes) = points.get(before.checked_sub(1)?)?;
-        (*time >= wave.begin_ns).then_some(*bytes)
+        points.get(before.checked_sub(1)?).map(|(_, bytes)| *bytes)
     };
     let steps = process.played.reserved.get(&gauges.device);
     let ledger = |wave: &Wave| {
@@ -217,7 +217,7 @@ pub fn gpus(job: &Job, report: &Report, waves: Option<&Waves>) -> Vec<GpuPeak> {
     let peaks = together.into_iter().map(|(uuid, changes)| {
         let text = uuid_text(uuid);
         let known = report.gpus.iter().find(|gpu| gpu.uuid == text);
-        let readings = job.readings.iter().filter(|reading| (begin..=end).contains(&reading.time));
+        let readings = job.readings.iter().filter(|reading| reading.time <= end);
         let seen = readings.flat_map(|reading| &reading.gpus).filter(|gpu| gpu.uuid == uuid);
         let nvml_bytes = seen.map(|gpu| gpu.used).max();
         let reserved_bytes = greatest(changes, begin, end);

@@ -8,6 +8,7 @@ import importlib.abc
 import importlib.machinery
 import sys
 
+import keep
 import probe
 
 # The CuTe DSL's runtime, which flashinfer loads, has a CUDA runtime of its own that no virtual GPU
@@ -66,6 +67,7 @@ def unique_on_the_host(unique_consecutive):
 
 AFTER_IMPORT = {
     "sglang.srt.model_executor.model_runner": draw_sampled_ids,
+    "sglang.srt.models.qwen2_5_vl": keep.keep_pixel_values,
     "torch": prepare_torch,
 }
 
