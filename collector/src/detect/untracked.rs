@@ -62,7 +62,7 @@ impl Untracked {
             growth::Verdict::Growing(growing) if growing.bytes >= DEFAULT_GROWTH => {
                 Verdict::Growing(growing)
             }
-            growth::Verdict::Step { at, bytes } if bytes >= DEFAULT_GROWTH => {
+            growth::Verdict::Step { at, bytes, .. } if bytes >= DEFAULT_GROWTH => {
                 Verdict::Rose { at, bytes }
             }
             _ => Verdict::Fine,
