@@ -117,8 +117,15 @@ impl Phases {
 
     /// Slots were lost: what is held is not known from here on.
     pub fn lost(&mut self) {
-        if !std::mem::replace(&mut self.lost, true) {
-            self.cut();
+        self.lost = true;
+        // What began since an earlier loss may have ended in this one.
+        self.cut();
+    }
+
+    /// Events of blocks are missing from here on: marks go on, what is held is not known.
+    pub fn incomplete(&mut self) {
+        if !self.lost {
+            self.lost();
         }
     }
 

@@ -242,6 +242,20 @@ fn a_loss_cuts_what_is_open_and_what_comes_after_it_is_told() {
 }
 
 #[test]
+fn a_phase_that_began_between_two_losses_is_cut_by_the_second() {
+    let mut play = Play::default();
+    play.player.step(Step::Lost(5));
+    play.mark(1_000, TID, Kind::Push, 1, 0);
+    // Its pop is lost, and what is held is known only after that.
+    play.player.step(Step::Lost(5));
+    play.player.step(Step::Live(&[]));
+    play.mark(2_000, TID, Kind::Push, 1, 0);
+    play.mark(3_000, TID, Kind::Pop, NO_NAME, 0);
+    let told = play.told();
+    assert_eq!((told["1"].count, told["1"].cut, told["1"].open), (1, 1, 0));
+}
+
+#[test]
 fn a_loss_whose_end_is_waited_for_too_long_ends_with_the_next_live_table() {
     let mut play = Play::default();
     play.mark(1, TID, Kind::Point, 9, 0);

@@ -97,7 +97,7 @@ impl Observer for Detectors {
     fn applied(&mut self, state: &mut State, event: &Event) {
         let Event { record, .. } = event;
         if record.time >= self.complete_until {
-            self.phases.lost();
+            self.phases.incomplete();
             self.trends.lost(state);
         }
         self.phases.applied(state, event);

@@ -143,6 +143,7 @@ impl<O: Observer> Player<O> {
                         // gets, and the observer still takes it for not known.
                         self.state.resync_before(live, &held);
                         earlier.iter().for_each(|event| self.apply(event));
+                        self.observer.lost(&self.state);
                     }
                     if self.stops_before(later) {
                         return;
@@ -212,7 +213,12 @@ impl<O: Observer> Player<O> {
 
     fn give_up_waiting(&mut self) {
         let held = self.held.take().unwrap_or_default();
-        held.iter().for_each(|event| self.apply(event));
+        let (earlier, later) = held.split_at(self.before_loss.min(held.len()));
+        earlier.iter().for_each(|event| self.apply(event));
+        if !earlier.is_empty() {
+            self.observer.lost(&self.state);
+        }
+        later.iter().for_each(|event| self.apply(event));
     }
 
     fn apply(&mut self, event: &Event) {
@@ -301,7 +307,7 @@ mod tests {
         player.step(Step::Live(&[live(0x3000, 81)]));
         let Watched { held, losses } = std::mem::take(player.observer());
         assert_eq!(held, [512, 2 * 512, 512]);
-        assert_eq!(losses, [None, None, Some(3 * 512)]);
+        assert_eq!(losses, [None, None, None, Some(3 * 512)]);
     }
 
     #[test]
