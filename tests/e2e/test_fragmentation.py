@@ -38,6 +38,11 @@ def test_pinned_segments_are_found_with_their_bytes_and_their_pins(judged):
     (finding,) = report["findings"]
     assert (finding["verdict"], finding["confidence"]) == ("fragmentation", "alert")
     assert finding["bytes"] == free == 2 * (2048 - 2) * MIB
+    # Nearly all requests are of a whole segment: only segments that are free as a whole can serve them.
+    (device,) = report["processes"][0]["devices"]
+    whole = device["allocators"][0]["releasable_bytes"]
+    assert numbers(finding)["99 of 100 requests at most"] == 2048 * MIB
+    assert numbers(finding)["unusable share for that"] == free * 100 // (free + whole)
     (pin,) = finding["pins"]
     assert (pin["blocks"], pin["bytes"], pin["stranded_bytes"]) == (2, live, free)
     frames = report["sites"][pin["site"]]["frames"]

@@ -75,6 +75,7 @@ def test_pixel_values_kept_by_requests_in_two_ranks_are_one_leak_with_an_end(mac
     assert finding["verdict"] == "leak"
     assert {i["role"] for i in finding["instances"]} == {"scheduler TP0", "scheduler TP1"}
     assert "pixel_values.py" in report["sites"][finding["site"]]["line"]
+    assert finding["phase"] == "batch" and "survived the last batch" in finding["text"]
     frames = report["sites"][finding["site"]]["frames"]
     assert next(f["function"] for f in frames if f["kind"] == "python") == "Request.__init__"
     kept = said[0]["bytes"]

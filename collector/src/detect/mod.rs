@@ -16,6 +16,7 @@ pub mod leak;
 mod lifetimes;
 pub mod out_of_memory;
 pub mod rate;
+pub mod requests;
 pub mod retained;
 mod stretch;
 mod swing;

@@ -6,7 +6,7 @@ use wire::record::{Class, Verb};
 
 use super::{Observer, Played, Player, Steps, trends::Trends};
 use crate::{
-    detect::{creep::Creep, out_of_memory::Moments},
+    detect::{creep::Creep, out_of_memory::Moments, requests::Requests},
     ledger::{Event, Tables},
     phase::Phases,
     state::{Device, State},
@@ -22,6 +22,7 @@ pub struct Detectors {
     ooms: Vec<Event>,
     oom_moments: Moments,
     reserved: BTreeMap<Device, Steps>,
+    requests: BTreeMap<Device, Requests>,
     phases: Phases,
     trends: Trends,
     /// Where the events are all there, ns of `CLOCK_MONOTONIC`; after that roll-ups must do.
@@ -44,6 +45,7 @@ impl Detectors {
             ooms: Vec::new(),
             oom_moments: Moments::default(),
             reserved: BTreeMap::new(),
+            requests: BTreeMap::new(),
             phases: Phases::default(),
             trends: Trends::default(),
             complete_until,
@@ -109,6 +111,9 @@ impl Observer for Detectors {
             self.ooms.push(*event);
             self.oom_moments.gave_up(state, event);
         }
+        if (record.verb, record.class) == (Verb::Alloc, Class::Block) {
+            self.requests.entry(record.device).or_default().push(record.size);
+        }
         if record.class != Class::Block {
             let reserved = state.totals(record.device).reserved();
             self.reserved.entry(record.device).or_default().push(record.time, reserved);
@@ -150,7 +155,8 @@ impl Player<Detectors> {
     #[must_use]
     pub fn finish(mut self) -> Played {
         self.close();
-        let Detectors { creeps, ooms, oom_moments, reserved, phases, trends, .. } = self.observer;
+        let Detectors { creeps, ooms, oom_moments, reserved, requests, phases, trends, .. } =
+            self.observer;
         let trends = trends.finish(&self.state, phases.stepping());
         Played {
             phases: phases.finish(&self.state),
@@ -159,6 +165,7 @@ impl Player<Detectors> {
             ooms,
             oom_moments,
             reserved,
+            requests,
             known_since: self.known_since,
             trends,
         }

@@ -50,7 +50,8 @@ pub struct Finding {
     /// When the device's memory is used up if it goes on; null where it does not grow, where that is
     /// more than a week away, or where the process has ended.
     pub exhausted: Option<Exhaustion>,
-    /// Name of the phase in which it happens; null where it is in none, or in no one more than another.
+    /// Name of the phase in which it happens: the sleep, or the one that its blocks survived; null where
+    /// there is none.
     pub phase: Option<String>,
     /// Whose memory it is, most bytes first, where the rule looks at it; of the instance with most bytes.
     pub holders: Vec<Holder>,

@@ -7,13 +7,17 @@ use super::{
     place::{Place, inside, named, several},
 };
 use crate::{
-    detect::fragmentation::{self, DEFAULT_STRANDED, Finding as Stranded, Verdict},
+    detect::{
+        fragmentation::{self, DEFAULT_STRANDED, Finding as Stranded, Verdict},
+        out_of_memory::Room,
+    },
     present::{
         build::sites::SiteBook,
         report::{Confidence, Evidence, Finding, Process},
         text::{bytes, percent},
         total,
     },
+    state::Device,
 };
 
 /// The name of the verdict.
@@ -27,6 +31,9 @@ struct Case<'a> {
     place: Place<'a>,
     /// The site of the first pin.
     site: String,
+    /// The size that 99 of 100 requests do not exceed, and the share of what is free that is in pieces
+    /// smaller than that, in percent.
+    unusable: Option<(u64, u64)>,
 }
 
 impl Case<'_> {
@@ -42,7 +49,7 @@ impl Case<'_> {
 
     fn evidence(&self) -> Vec<Evidence> {
         let Stranded { bytes, limit, idle_at_peak, map } = &self.stranded;
-        vec![
+        let mut numbers = vec![
             evidence(
                 "stranded beside blocks that outlived requests",
                 *bytes,
@@ -54,7 +61,12 @@ impl Case<'_> {
             amount("stranded by several blocks together", map.shared.0),
             evidence("extents with several blocks", map.shared.1, None, "extents"),
             evidence("idle share of reserved", self.idle(), None, "percent"),
-        ]
+        ];
+        if let Some((request, share)) = self.unusable {
+            numbers.push(amount("99 of 100 requests at most", request));
+            numbers.push(evidence("unusable share for that", share, None, "percent"));
+        }
+        numbers
     }
 }
 
@@ -76,7 +88,8 @@ pub(super) fn findings(
             let holders = fragmentation::holders(&stranded.map.pins);
             let first = holders.first().map(|holder| holder.site).unwrap_or_default();
             let site = book.id(subject, first);
-            cases.push(Case { stranded, subject: n, place, site });
+            let unusable = unusable(subject, device.device);
+            cases.push(Case { stranded, subject: n, place, site, unusable });
         }
     }
     cases.sort_by_key(|case| Reverse(case.stranded.bytes));
@@ -97,6 +110,14 @@ fn is_told_as_creep(creeps: &[Finding], place: &Place<'_>) -> bool {
     };
     let mut instances = creeps.iter().filter(stranding).flat_map(|creep| &creep.instances);
     instances.any(|instance| place.is_of(instance))
+}
+
+/// How much of what is free cannot serve the larger requests; `None` where nothing is free, or no
+/// request was seen.
+fn unusable(subject: &Subject<'_>, device: Device) -> Option<(u64, u64)> {
+    let played = &subject.process.played;
+    let request = played.requests.get(&device)?.nearly_all()?;
+    Some((request, Room::of(&played.state.segments(device), request).unusable()?))
 }
 
 /// What the detector says of one device. The map is put together only where it can say something.

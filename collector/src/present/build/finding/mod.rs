@@ -8,6 +8,7 @@ mod growth;
 mod incomplete_release;
 mod leak;
 mod out_of_memory;
+mod phase;
 mod place;
 mod retained;
 mod untracked;
@@ -49,6 +50,7 @@ pub(super) fn findings(
     findings.extend(wrong_card::findings(processes));
     findings.extend(dead_holder::findings(job, subjects, processes));
     findings.extend(untracked::findings(job, subjects, processes));
+    findings.iter_mut().for_each(|finding| phase::tell(finding, processes));
     findings.sort_by_key(|finding| {
         let after = finding.verdict != out_of_memory::VERDICT;
         (finding.confidence, after, Reverse(finding.bytes))
