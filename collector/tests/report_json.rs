@@ -49,6 +49,8 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("phases", _) => "Phases",
         ("steps", _) => "Steps",
         ("marks", _) => "Mark",
+        ("growth", _) => "Growth",
+        ("sites", "Growth") => "GrowthSite",
         ("devices", "Phase") => "PhaseDevice",
         ("peak_sites" | "survivor_sites", _) => "PhaseSite",
         ("devices", _) => "Device",

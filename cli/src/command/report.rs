@@ -31,13 +31,16 @@ pub struct Report {
     /// With every segment and block
     #[arg(long)]
     segments: bool,
+    /// With the N lines of each process that grew most since the end of its warm-up
+    #[arg(long, value_name = "N")]
+    growth: Option<usize>,
 }
 
 impl Report {
     pub fn run(self) -> Result<ExitCode, Failure> {
         let job = match &self.folder {
-            Some(folder) => traced(folder)?,
-            None => present(self.pid)?,
+            Some(folder) => traced(folder, self.growth)?,
+            None => present(self.pid, self.growth)?,
         };
         let detail = Detail { segments: self.segments, names: self.json };
         let report = build(&job, detail);
@@ -56,12 +59,16 @@ fn json(report: &report::Report) -> Result<String, Failure> {
     })
 }
 
-/// The processes of the user as their rings tell of them.
-pub(super) fn present(pid: Option<u32>) -> Result<Job, Failure> {
+/// The processes of the user as their rings tell of them; with `growth` of so many sites of each.
+pub(super) fn present(pid: Option<u32>, growth: Option<usize>) -> Result<Job, Failure> {
     let folder = source::user_folder();
     let path = folder.display();
     let hint = "MEMTRACE_DIR names the folder that the traced processes write to";
-    let job = match (source::job(&folder, pid), source::refusal(&folder)) {
+    let job = match growth {
+        Some(most) => source::job_with_growth(&folder, pid, most),
+        None => source::job(&folder, pid),
+    };
+    let job = match (job, source::refusal(&folder)) {
         (Ok(mut job), Some(refusal)) if !job.processes.is_empty() => {
             job.notes.push(format!("{path} {refusal}"));
             job
@@ -84,9 +91,13 @@ pub(super) fn present(pid: Option<u32>) -> Result<Job, Failure> {
     }
 }
 
-/// The job a trace folder tells of.
-pub(super) fn traced(folder: &Path) -> Result<Job, Failure> {
-    store::job(folder).map_err(|error| {
+/// The job a trace folder tells of; with `growth` of so many sites of each process.
+pub(super) fn traced(folder: &Path, growth: Option<usize>) -> Result<Job, Failure> {
+    let job = match growth {
+        Some(most) => store::job_with_growth(folder, most),
+        None => store::job(folder),
+    };
+    job.map_err(|error| {
         Failure::new(
             format!("{} {error}", folder.display()),
             "memtrace run leaves such a folder; without one, report looks at your processes",

@@ -3,6 +3,7 @@
 
 mod detectors;
 pub mod end;
+mod growing;
 mod moment;
 mod played;
 pub mod proc_fs;
@@ -15,6 +16,7 @@ mod trends;
 pub mod warnings;
 
 pub use detectors::{Detectors, Figures};
+pub use growing::{First, Growing, warm_up};
 pub use moment::{Moment, Stops};
 pub use played::{Observer, Played, Player};
 pub use replaced::replaced;
@@ -122,6 +124,8 @@ pub struct Job {
     pub outlived: Vec<Outlived>,
     /// By when processes were known to have ended, `CLOCK_REALTIME` ns, where somebody watched.
     pub ended_by: BTreeMap<Instance, u64>,
+    /// What growth is measured from, where it was asked for.
+    pub growing: Option<Growing>,
 }
 
 /// A process that lived on after its job. Times are `CLOCK_REALTIME`, ns.

@@ -32,4 +32,4 @@ pub use refusal::{Refusal, refusal};
 pub use ring_file::RingFile;
 pub use tables::TableReader;
 pub use tidy::{COLLECTORS, remove_rest, tidy};
-pub use view::job;
+pub use view::{job, job_with_growth};

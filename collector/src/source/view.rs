@@ -16,9 +16,10 @@ use crate::{
     ledger::{End, Instance, Pairs, Step, Tables},
     nvml::Gpus,
     outside::{self, Queue},
+    phase::Spans,
     process::{
-        Detectors, Job, Losses, Played, Player, Process, end::Watch, proc_fs, redact, replaced,
-        role, warnings,
+        Detectors, First, Growing, Job, Losses, Observer, Played, Player, Process, end::Watch,
+        proc_fs, redact, replaced, role, warm_up, warnings,
     },
     symbol::owner::torch_stacks,
     sys,
@@ -30,17 +31,30 @@ use crate::{
 /// # Errors
 /// The folder cannot be listed.
 pub fn job(folder: &Path, pid: Option<u32>) -> io::Result<Job> {
+    read(folder, pid, None)
+}
+
+/// The same with what growth is measured from, for as many sites of a process as `most`.
+///
+/// # Errors
+/// As of [`job`].
+pub fn job_with_growth(folder: &Path, pid: Option<u32>, most: usize) -> io::Result<Job> {
+    read(folder, pid, Some(Growing { most, ..Growing::default() }))
+}
+
+fn read(folder: &Path, pid: Option<u32>, mut growing: Option<Growing>) -> io::Result<Job> {
     let mut job = Job { as_of: sys::realtime(), only: pid, ..Job::default() };
     let mut marks = Marks::default();
     for found in rings(folder)? {
         let marks = |instance| marks.of(&found, instance);
-        match RingFile::open(&found.path).and_then(|ring| process(&ring, marks)) {
+        match RingFile::open(&found.path).and_then(|ring| process(&ring, marks, growing.as_mut())) {
             Ok(process) => job.processes.push(process),
             // A process may have ended, or its job, while we looked.
             Err(Damage::Unreadable(_)) if !found.path.exists() => {}
             Err(damage) => job.notes.push(format!("{} {damage}", found.path.display())),
         }
     }
+    job.growing = growing;
     job.notes.extend(marks.trouble());
     job.processes.extend(offs(folder)?.iter().map(|(off, _)| unrecorded(off)));
     for instance in replaced(job.processes.iter().map(|process| &process.identity)) {
@@ -85,6 +99,7 @@ impl Marks {
 fn process(
     ring: &RingFile,
     marks: impl FnOnce(Instance) -> Vec<outside::Line>,
+    growing: Option<&mut Growing>,
 ) -> Result<Process, Damage> {
     let watch = Watch::new(&ring.identity()?);
     let alive = watch.is_alive();
@@ -106,17 +121,28 @@ fn process(
     // After the stacks: they tell what is PyTorch's own where no block does.
     let mut player = Player::<Detectors>::default();
     player.learn(torch_stacks(&known));
-    player.expect(Queue::new(marks(ring.instance()), &mut known));
+    let marks = Queue::new(marks(ring.instance()), &mut known);
+    player.expect(marks.clone());
     player.observer().learn(&known);
+    play(&mut player, &drained, &live);
+    if let Some(growing) = growing {
+        let first = first(&known, marks, &drained, &live);
+        growing.firsts.extend(first.map(|first| (ring.instance(), first)));
+    }
+    described(ring, &watch, Told { known, player, live, losses: drain.losses() })
+}
+
+/// Plays what was drained, and the live set it ends with.
+fn play<O: Observer>(player: &mut Player<O>, drained: &[Drained], live: &LiveSet) {
     let mut pairs = Pairs::default();
     for slot in drained {
         match slot {
             Drained::Lost(slots) => {
                 pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
-                player.step(Step::Lost(slots));
+                player.step(Step::Lost(*slots));
             }
             Drained::Slot { position, record: Some(record), .. } => {
-                let whole = pairs.push(position, record);
+                let whole = pairs.push(*position, *record);
                 whole.iter().for_each(|event| player.step(Step::Event(event)));
             }
             Drained::Slot { record: None, .. } => {}
@@ -124,7 +150,21 @@ fn process(
     }
     pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
     player.step(Step::Live(&live.entries));
-    described(ring, &watch, Told { known, player, live, losses: drain.losses() })
+}
+
+/// What was live at the end of the warm-up: all of the timeline tells when that was.
+fn first(known: &Tables, marks: Queue, drained: &[Drained], live: &LiveSet) -> Option<First> {
+    let mut spans = Player::<Spans>::default();
+    spans.expect(marks);
+    play(&mut spans, drained, live);
+    spans.close();
+    let until = warm_up(&spans)?;
+    let mut player = Player::<()>::default();
+    player.learn(torch_stacks(known));
+    player.stop_at(Some(until));
+    play(&mut player, drained, live);
+    player.close();
+    Some(First::of(&player, until))
 }
 
 /// What was read of a process's timeline, up to its live set.

@@ -6,9 +6,10 @@ use super::{Flaw, Folder, NoTrace, ProcessRow, SampleRow};
 use crate::{
     ledger::{End, Gauges, Instance, Step, Tables},
     outside::Queue,
+    phase::Spans,
     process::{
-        Detectors, Figures, Job, Outlived, Played, Player, Process, Stops, end::Watch, redact,
-        warnings,
+        Detectors, Figures, First, Growing, Job, Outlived, Played, Player, Process, Stops,
+        end::Watch, redact, warm_up, warnings,
     },
     symbol::owner::torch_stacks,
     sys,
@@ -24,6 +25,57 @@ const UNFINISHED: &str = "the trace does not tell what it held in the end, only 
 /// It is not one of this format, or cannot be read.
 pub fn job(path: &Path) -> Result<Job, NoTrace> {
     job_at(path, &Stops::default())
+}
+
+/// The same with what growth is measured from, for as many sites of a process as `most`. Of a process
+/// whose block events were not stored any more when its warm-up ended that is not known.
+///
+/// # Errors
+/// As of [`job`].
+pub fn job_with_growth(path: &Path, most: usize) -> Result<Job, NoTrace> {
+    let mut whole = job(path)?;
+    let folder = Folder::open(path)?;
+    // Whatever is wrong with a file has been told of.
+    let flaws = &mut Vec::new();
+    let unstored = folder.notes(flaws).into_iter().find(|note| note.blocks_unstored);
+    let mut growing = Growing { most, ..Growing::default() };
+    let mut ends: HashMap<Instance, Player<Spans>> = HashMap::new();
+    let mut marks = folder.marks(flaws);
+    for Process { identity, tables, .. } in &mut whole.processes {
+        let mut player = Player::<Spans>::default();
+        player.expect(Queue::new(marks.remove(&identity.instance).unwrap_or_default(), tables));
+        ends.insert(identity.instance, player);
+    }
+    // As far as it can be read.
+    let _ = folder.timelines(flaws, |instance, step| {
+        if let Some(player) = ends.get_mut(&instance) {
+            player.step(step);
+        }
+    });
+    let mut players: HashMap<Instance, (u64, Player<()>)> = HashMap::new();
+    for Process { identity, tables, .. } in &whole.processes {
+        let Some(mut player) = ends.remove(&identity.instance) else { continue };
+        player.close();
+        let Some(until) = warm_up(&player) else { continue };
+        if unstored.as_ref().is_some_and(|note| identity.realtime(until) >= note.time) {
+            continue;
+        }
+        let mut player = Player::<()>::default();
+        player.learn(torch_stacks(tables));
+        player.stop_at(Some(until));
+        players.insert(identity.instance, (until, player));
+    }
+    let _ = folder.timelines(flaws, |instance, step| {
+        if let Some((_, player)) = players.get_mut(&instance) {
+            player.step(step);
+        }
+    });
+    for (instance, (until, mut player)) in players {
+        player.close();
+        growing.firsts.insert(instance, First::of(&player, until));
+    }
+    whole.growing = Some(growing);
+    Ok(whole)
 }
 
 /// The same as of the moments in `stops`: what was known then, without the processes that came later.

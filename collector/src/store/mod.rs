@@ -33,7 +33,7 @@ mod tests;
 mod trace;
 mod writer;
 
-pub use job::{job, job_at};
+pub use job::{job, job_at, job_with_growth};
 pub use moments::{NoMoment, stops};
 pub use reader::{Folder, NoTrace};
 pub use rows::{

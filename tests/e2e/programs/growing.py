@@ -1,12 +1,15 @@
 """Steps that keep something and give something back, and PyTorch's own word of it at each step's end.
 
-    growing.py STEPS KEPT        each step keeps a block of KEPT bytes
+    growing.py STEPS KEPT [wait|kill]    each step keeps a block of KEPT bytes; then it ends, after a
+                                         line if it waits, or by SIGKILL
 
-Prints {"ends": [what is held at the end of each step], "survivors": the sizes each step's kept block
-has, as memory_snapshot() says}. `keep`, `weights` and `scratch` are the lines that hold memory.
+Prints what is held at the end of each step, as memory_snapshot() says. `keep`, `weights` and `scratch`
+are the functions that hold memory.
 """
 
 import json
+import os
+import signal
 import sys
 import time
 
@@ -61,4 +64,8 @@ for number in range(STEPS):
             "weights": sizes[model.data_ptr()],
         }
     )
-print(json.dumps(ends))
+print(json.dumps(ends), flush=True)
+if "wait" in sys.argv:
+    sys.stdin.readline()
+if "kill" in sys.argv:
+    os.kill(os.getpid(), signal.SIGKILL)

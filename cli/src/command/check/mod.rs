@@ -81,8 +81,8 @@ impl Check {
             ));
         }
         let job = match &self.folder {
-            Some(folder) => traced(folder)?,
-            None => present(None)?,
+            Some(folder) => traced(folder, None)?,
+            None => present(None, None)?,
         };
         let report = build(&job, Detail::default());
         let followed = self.folder.is_some();

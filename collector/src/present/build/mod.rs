@@ -5,6 +5,7 @@ mod device;
 mod finding;
 mod gpu;
 mod graph_pools;
+mod growth;
 mod neighbours;
 mod phases;
 mod process;
@@ -60,7 +61,9 @@ pub fn build(job: &Job, detail: Detail) -> Report {
         all.into_iter().filter(|subject| job.tells_of(subject.process)).collect();
     let mut processes = Vec::new();
     for subject in &mut subjects {
-        processes.push(process::traced(subject, &mut book, reading, detail));
+        let mut told = process::traced(subject, &mut book, reading, detail);
+        told.growth = growth::growth(subject, &mut book, job.growing.as_ref());
+        processes.push(told);
     }
     let findings = finding::findings(job, &gpus, &mut subjects, &processes, &mut book);
     processes.extend(job.bystanders.iter().map(process::bystander));

@@ -43,6 +43,7 @@ pub(super) fn traced(
         },
         warnings: process.warnings.clone(),
         phases: phases::phases(subject, book),
+        growth: None,
     }
 }
 
@@ -63,6 +64,7 @@ pub(super) fn bystander(bystander: &Bystander) -> Process {
         events: Events::default(),
         warnings: Vec::new(),
         phases: Phases::default(),
+        growth: None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod device;
 mod finding;
+mod growth;
 mod phases;
 mod trend;
 
@@ -19,6 +20,7 @@ pub use device::{
 pub use finding::{
     Confidence, Evidence, Exhaustion, Finding, FindingInstance, Holder, Pin, Rate, VERDICTS,
 };
+pub use growth::{Growth, GrowthSite};
 pub use phases::{Mark, Phase, PhaseDevice, PhaseSite, Phases, Steps};
 pub use trend::{Course, Direction, Trend};
 
@@ -120,6 +122,9 @@ pub struct Process {
     pub warnings: Vec<String>,
     /// What memory did in the stretches of time that it named.
     pub phases: Phases,
+    /// Which sites have grown since the end of its warm-up; null where that was not asked for, or is
+    /// not known.
+    pub growth: Option<Growth>,
 }
 
 /// Whether and how a process ended.

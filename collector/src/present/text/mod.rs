@@ -5,6 +5,7 @@ mod calm;
 mod diff;
 mod finding;
 mod gpu;
+mod growth;
 mod lines;
 mod oom;
 mod page;

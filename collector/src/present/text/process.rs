@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     amount::{bytes, clock, count, known, percent},
-    lines, oom,
+    growth, lines, oom,
     page::Page,
     phases, segment, who,
 };
@@ -39,6 +39,9 @@ pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
     }
     if process.pinned_host_bytes > 0 {
         page.line(2, &format!("pinned host memory: {}", bytes(process.pinned_host_bytes)));
+    }
+    if let Some(growth) = &process.growth {
+        growth::show(page, report, growth);
     }
     phases::show(page, report, &process.phases);
     losses(page, process);
