@@ -382,6 +382,9 @@ fn totals_that_grow_without_a_line_to_blame_are_suspect() {
     process.tables.codes.clear();
     let report = report(vec![process]);
     let finding = only(&report);
+    assert!(
+        finding.text.contains(" Of what was taken since then and is live most is 4.0 MiB from ")
+    );
     assert_eq!(
         (finding.verdict.as_str(), finding.confidence, finding.cause.as_deref()),
         ("growth", Confidence::Suspect, Some("allocated"))

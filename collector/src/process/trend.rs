@@ -58,8 +58,9 @@ pub struct Course {
     pub verdict: growth::Verdict,
     /// Since when it grows, or when it grew; `CLOCK_MONOTONIC`, ns.
     pub since: Option<u64>,
-    /// Whose live blocks were taken when it grew in one step, if they are most of that.
-    pub site: Option<Site>,
+    /// Whose live blocks are most of those taken while it grew, and their bytes; of growth in one step
+    /// only if they are most of that.
+    pub most: Option<(Site, u64)>,
 }
 
 /// What positions mean.
@@ -130,28 +131,31 @@ impl Clock<'_> {
         verdict: growth::Verdict,
         live: impl Iterator<Item = &'a LiveBlock>,
     ) -> Course {
-        let (since, site) = match verdict {
-            growth::Verdict::Growing(growing) => (Some(growing.since), None),
+        let taken_in = |time: std::ops::Range<u64>| {
+            most_of(live.filter(move |block| time.contains(&self.at(block.birth))))
+        };
+        let (since, most) = match verdict {
+            growth::Verdict::Growing(growing) => {
+                (Some(growing.since), taken_in(growing.since..u64::MAX))
+            }
             growth::Verdict::Step { at, width, bytes } => {
-                let grew = at.saturating_sub(width)..at.saturating_add(width);
-                let taken = live.filter(|block| grew.contains(&self.at(block.birth)));
-                (Some(at), most_of(bytes, taken))
+                let most = taken_in(at.saturating_sub(width)..at.saturating_add(width));
+                (Some(at), most.filter(|(_, most)| *most > bytes / 2))
             }
             _ => (None, None),
         };
-        Course { verdict, since: since.map(|position| self.time_of(position)), site }
+        Course { verdict, since: since.map(|position| self.time_of(position)), most }
     }
 }
 
-/// The site that has most of these blocks, if that is most of `bytes`.
-fn most_of<'a>(bytes: u64, blocks: impl Iterator<Item = &'a LiveBlock>) -> Option<Site> {
+/// The site that has most of these blocks, and their bytes.
+fn most_of<'a>(blocks: impl Iterator<Item = &'a LiveBlock>) -> Option<(Site, u64)> {
     let mut by_site: BTreeMap<Site, u64> = BTreeMap::new();
     for block in blocks {
         let sum = by_site.entry(block.site).or_default();
         *sum = sum.saturating_add(block.bytes);
     }
-    let (site, most) = by_site.into_iter().max_by_key(|(_, sum)| *sum)?;
-    (most > bytes / 2).then_some(site)
+    by_site.into_iter().max_by_key(|(_, sum)| *sum)
 }
 
 /// What held at the end, and what held at the last look before it and does no more.

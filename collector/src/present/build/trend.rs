@@ -32,7 +32,7 @@ pub(super) fn trend(
             Verdict::Periodic { .. } => (Direction::Periodic, None),
         };
         let since_ns = course.since.map(|at| subject.identity().realtime(at));
-        let site = course.site.map(|site| book.id(subject, site));
+        let site = course.most.map(|(site, _)| book.id(subject, site));
         Course { verdict, bytes, since_ns, site }
     };
     Some(Trend {

@@ -26,7 +26,8 @@ pub struct Course {
     pub bytes: Option<u64>,
     /// Since when, or when that was; else null.
     pub since_ns: Option<u64>,
-    /// Whose live blocks were taken when it grew once, if they are most of that; else null.
+    /// Whose live blocks are most of those taken while it grew; of growth in one step only if they are
+    /// most of that; else null.
     pub site: Option<String>,
 }
 

@@ -18,6 +18,15 @@ pub fn bytes(bytes: u64) -> String {
     format!("{}.{} {name}", tenths / 10, tenths % 10)
 }
 
+/// The same with KiB up to 1 MiB, for what is small and adds up: a rate.
+#[must_use]
+pub fn fine_bytes(amount: u64) -> String {
+    match amount {
+        KIB..MIB => format!("{} KiB", (amount + KIB / 2) / KIB),
+        _ => bytes(amount),
+    }
+}
+
 fn tenths(bytes: u64, unit: u64) -> u64 {
     ((u128::from(bytes) * 10 + u128::from(unit / 2)) / u128::from(unit)) as u64
 }
@@ -108,6 +117,15 @@ mod tests {
         ];
         for (amount, text) in cases {
             assert_eq!(bytes(amount), text);
+        }
+    }
+
+    #[test]
+    fn a_rate_below_a_mebibyte_is_told_in_kibibytes() {
+        let cases =
+            [(1023, "1023 B"), (64 << 10, "64 KiB"), (196_700, "192 KiB"), (3 << 20, "3.0 MiB")];
+        for (amount, text) in cases {
+            assert_eq!(fine_bytes(amount), text);
         }
     }
 

@@ -15,7 +15,7 @@ mod segment;
 mod site;
 mod who;
 
-pub use amount::{bytes, clock, count, duration, moment, percent, stamp};
+pub use amount::{bytes, clock, count, duration, fine_bytes, moment, percent, stamp};
 pub use diff::render as render_diff;
 pub use page::{Page, WIDTH, cut};
 pub use who::name;

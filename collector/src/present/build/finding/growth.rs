@@ -13,10 +13,12 @@ use crate::{
         thresholds::OVER_NOISE,
     },
     present::{
+        build::sites::SiteBook,
         report::{Confidence, Finding, Gpu, Process, Rate},
-        text::{bytes, clock},
+        text::{bytes, clock, fine_bytes},
     },
     process::{Trend, Unit},
+    symbol::site::SiteId,
 };
 
 /// The name of the verdict.
@@ -27,31 +29,42 @@ const VERDICT: &str = "growth";
 pub(super) fn findings(
     as_of: u64,
     gpus: &[Gpu],
-    subjects: &[Subject<'_>],
+    subjects: &mut [Subject<'_>],
     processes: &[Process],
+    book: &mut SiteBook,
     told: [&[Finding]; 2],
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (subject, process) in subjects.iter().zip(processes) {
+    for (subject, process) in subjects.iter_mut().zip(processes) {
         for device in &process.devices {
             let place = Place { process, device };
-            let Some(trend) = subject.process.played.trends.get(&device.device) else { continue };
+            let process = subject.process;
+            let Some(trend) = process.played.trends.get(&device.device) else { continue };
             if told.into_iter().any(|told| is_told(told, &place)) {
                 continue;
             }
             // What is reserved grows where what is allocated does, and is told only where it alone
             // does.
-            let figures = [("allocated", trend.allocated), ("reserved", trend.reserved)];
-            let growing = figures.into_iter().find_map(|(figure, course)| {
+            let figures = [("allocated", &trend.allocated), ("reserved", &trend.reserved)];
+            let grown = figures.into_iter().find_map(|(what, course)| {
                 let Verdict::Growing(growing) = course.verdict else { return None };
-                Some((figure, growing, subject.identity().realtime(course.since?)))
+                let since_ns = subject.identity().realtime(course.since?);
+                let most = course.most.map(|(site, bytes)| (book.site(subject, site), bytes));
+                Some(Grown { what, growing, since_ns, most })
             });
-            if let Some((what, growing, since)) = growing {
-                findings.push(finding(as_of, gpus, place, trend, what, growing, since));
-            }
+            findings.extend(grown.map(|grown| finding(as_of, gpus, place, trend, &grown, book)));
         }
     }
     findings
+}
+
+/// A figure that grows.
+struct Grown {
+    what: &'static str,
+    growing: Growing,
+    since_ns: u64,
+    /// The site that has most of what was taken since and is live.
+    most: Option<(SiteId, u64)>,
 }
 
 fn finding(
@@ -59,10 +72,10 @@ fn finding(
     gpus: &[Gpu],
     place: Place<'_>,
     trend: &Trend,
-    what: &str,
-    growing: Growing,
-    since_ns: u64,
+    grown: &Grown,
+    book: &SiteBook,
 ) -> Finding {
+    let Grown { what, growing, since_ns, most } = grown;
     let by_hour = |rate: f64| hourly(rate.max(0.0), trend.unit_ns);
     let (unit, units) = words(trend.unit);
     let windows = windows(trend.unit);
@@ -75,21 +88,27 @@ fn finding(
     let exhausted = exhaustion::when(as_of, gpus, vec![Demand { place, rate }]);
     let grows = if place.is_running() { "grows" } else { "grew" };
     let who = place.who();
+    let line = most.map(|(site, most)| {
+        let taken = " Of what was taken since then and is live most is";
+        format!("{taken} {} from {}.", bytes(most), book.name(site))
+    });
     Finding {
         instances: vec![place.instance(growing.bytes)],
         bytes: growing.bytes,
+        site: most.map(|(site, _)| site.to_string()).unwrap_or_default(),
         text: format!(
-            "{what} memory of {who} {grows} on device {}: by {} since {}, {} a {unit}. No line of \
-             code explains it alone; load that rises does the same.{}",
+            "{what} memory of {who} {grows} on device {}: by {} since {}, {} a {unit}.{} Load that \
+             rises does the same as a leak.{}",
             place.device.device,
             bytes(growing.bytes),
-            clock(since_ns),
-            bytes(growing.rate as u64),
+            clock(*since_ns),
+            fine_bytes(growing.rate as u64),
+            line.unwrap_or_default(),
             exhaustion::sentence(as_of, exhausted),
         ),
         advice: format!("compare what is live with what was before, site by site, in {who}."),
-        since_ns,
-        cause: Some(what.to_owned()),
+        since_ns: *since_ns,
+        cause: Some((*what).to_owned()),
         rate: Some(rate),
         evidence: vec![
             amount("growth", growing.bytes),

@@ -15,7 +15,7 @@ use crate::{
     present::{
         build::sites::SiteBook,
         report::{Confidence, Evidence, Finding, Gpu, Process, Rate},
-        text::{bytes, clock, count},
+        text::{bytes, clock, count, fine_bytes},
         total,
     },
     process::{Leak, Trend, Unit},
@@ -244,7 +244,7 @@ fn text(confidence: Confidence, cases: &[Case<'_>], line: &str) -> String {
 }
 
 fn rate(case: &Case<'_>) -> String {
-    let [middle, low, high] = case.rate.map(|rate| bytes(rate as u64));
+    let [middle, low, high] = case.rate.map(|rate| fine_bytes(rate as u64));
     let unit = words(case.unit).0;
     match low == high {
         true => format!("{middle} a {unit}"),

@@ -41,7 +41,14 @@ pub(super) fn findings(
     let leaks = leak::findings(job.as_of, gpus, subjects, processes, book);
     findings.extend(retained::findings(subjects, processes, book, &leaks));
     let creeps = creep::findings(subjects, processes, book);
-    findings.extend(growth::findings(job.as_of, gpus, subjects, processes, [&leaks, &creeps]));
+    findings.extend(growth::findings(
+        job.as_of,
+        gpus,
+        subjects,
+        processes,
+        book,
+        [&leaks, &creeps],
+    ));
     findings.extend(leaks);
     findings.extend(waves::findings(&job.waves, subjects, processes, book));
     findings.extend(fragmentation::findings(subjects, processes, book, &creeps));

@@ -10,7 +10,7 @@ use crate::{
     nvml::Reading,
     present::{
         report::{Confidence, Finding, Process, Rate},
-        text::{bytes, clock},
+        text::{bytes, clock, fine_bytes},
     },
     process::{Job, Process as Known},
 };
@@ -82,7 +82,7 @@ fn growing_finding(place: &Place<'_>, growing: Growing, since_ns: u64) -> Findin
             place.device.device,
             bytes(growing.bytes),
             clock(since_ns),
-            bytes(growing.rate as u64),
+            fine_bytes(growing.rate as u64),
         ),
         advice: format!(
             "look in {who} for what loads code or opens channels as it goes on: kernels compiled for \
