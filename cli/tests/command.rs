@@ -47,7 +47,7 @@ fn stderr(output: &Output) -> String {
 fn bad_input_is_one_sentence_a_hint_and_exit_2() {
     let bench = Bench::new("bad-input");
     fs::create_dir(bench.folder.join("empty")).unwrap();
-    let cases: [&[&str]; 11] = [
+    let cases: [&[&str]; 14] = [
         &[],
         &["no-such-command"],
         &["report", "no-such-folder"],
@@ -59,6 +59,9 @@ fn bad_input_is_one_sentence_a_hint_and_exit_2() {
         &["check", "--fail-on", "leek"],
         &["check", "--fail-on", "growth:>100MB/100req"],
         &["check", "--json", "--github"],
+        &["check", "--preset", "huge"],
+        &["check", "--scenario", "text"],
+        &["check", "folder", "--scenario", "text", "--url", "http://127.0.0.1:9/v1"],
     ];
     for case in cases {
         let output = bench.run(case);

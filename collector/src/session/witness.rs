@@ -9,8 +9,8 @@ use std::{
 use crate::{
     ledger::Instance,
     nvml::Gpus,
-    process::Job,
-    source::{Damage, Follower, RingFile, rings},
+    process::{Job, end::Watch},
+    source::{Damage, Follower, RingFile, offs, rings, unrecorded},
     sys,
 };
 
@@ -137,6 +137,7 @@ impl Witness {
                 Err(damage) => absent.push(format!("process {pid} could not be read: {damage}")),
             }
         }
+        absent.extend(silent(&self.folder, pids));
         self.job.notes.extend(newcomers(&self.folder, &known, pids));
         self.job.processes.sort_by_key(|p| (p.identity.started_realtime, p.identity.instance));
         self.job.as_of = sys::realtime();
@@ -146,6 +147,18 @@ impl Witness {
 
 fn is_meant(pids: &[u32], follower: &Follower) -> bool {
     pids.is_empty() || pids.contains(&follower.pid()) || pids.contains(&follower.identity().pid)
+}
+
+/// Sentences about processes that live and could not record.
+fn silent(folder: &Path, pids: &[u32]) -> Vec<String> {
+    let offs = offs(folder).unwrap_or_default();
+    let living = offs.iter().filter_map(|(off, _)| {
+        let watch = Watch::new(&unrecorded(off).0);
+        let pid = watch.pid().filter(|_| watch.is_alive())?;
+        (pids.is_empty() || pids.contains(&pid))
+            .then(|| format!("process {pid} uses CUDA and could not record"))
+    });
+    living.collect()
 }
 
 /// Sentences about processes that began in the meantime and live.
@@ -161,4 +174,69 @@ fn newcomers(folder: &Path, known: &[Instance], pids: &[u32]) -> Vec<String> {
         })
     });
     new.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use wire::{
+        folder::Off,
+        header::{self, Reason},
+        record::Class,
+    };
+
+    use super::*;
+    use crate::{process::proc_fs, source::fake::FakeRing};
+
+    /// A ring of this process.
+    fn mine(instance: u64) -> FakeRing {
+        let me = std::process::id();
+        let fake = FakeRing::new([instance, 0]);
+        fake.set(header::PID, me.into());
+        fake.set(header::START_TICKS, proc_fs::stat(me).unwrap().start_ticks);
+        fake.set(header::PID_NAMESPACE, proc_fs::own_namespace());
+        fake
+    }
+
+    #[test]
+    fn the_living_are_followed_and_the_others_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = mine(1);
+        fake.take(Class::Linear, 0x7f00_0000_0000, 2 << 20, 0);
+        fake.save(folder.path());
+        FakeRing::new([2, 0]).save(folder.path());
+        let mut witness = Witness::begin(folder.path(), &[]).unwrap();
+        let me = std::process::id();
+        assert_eq!((witness.pids(), witness.events()), (vec![me], 0));
+        fake.take(Class::Linear, 0x7f00_0020_0000, 2 << 20, 0);
+        fake.save(folder.path());
+        witness.look();
+        assert_eq!(witness.events(), 1);
+        mine(3).save(folder.path());
+        let off = Off {
+            instance: [5, 6],
+            pid: me.into(),
+            start_ticks: proc_fs::stat(me).unwrap().start_ticks,
+            pid_namespace: proc_fs::own_namespace(),
+            reason: Reason::NoRoom as u64,
+        };
+        fs::write(folder.path().join(off.to_string()), "").unwrap();
+        let (job, absent) = witness.end(&[]);
+        let [process] = &job.processes[..] else { panic!("{:?}", job.notes) };
+        assert_eq!(process.played.state.totals(0).reserved(), 4 << 20);
+        assert_eq!(absent, [format!("process {me} uses CUDA and could not record")]);
+        let newcomer = format!("process {me} began after the first request and is not judged");
+        assert!(job.notes.contains(&newcomer), "{:?}", job.notes);
+    }
+
+    #[test]
+    fn only_those_that_were_asked_for_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        mine(1).save(folder.path());
+        let me = std::process::id();
+        let pids = |wanted: u32| Witness::begin(folder.path(), &[wanted]).unwrap().pids();
+        assert_eq!((pids(me), pids(me + 1)), (vec![me], vec![]));
+        assert!(Witness::begin(Path::new("/nonexistent"), &[]).unwrap().pids().is_empty());
+    }
 }
