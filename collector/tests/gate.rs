@@ -171,6 +171,11 @@ fn the_peak_of_a_gpu_is_that_of_all_its_processes_at_once() {
     assert_eq!(peak(&job), 640);
     let outcome = held_against("peak:>600MiB", &job, &report(&job));
     assert_eq!(outcome.verdict, Verdict::Fail);
+    // One that ended gave all of it back.
+    job.readings.clear();
+    job.processes[0].end = End::Exited(Some(0));
+    job.processes[0].health.exited = 55 * SECOND;
+    assert_eq!(peak(&job), 300);
     assert!(outcome.failures[0].text.contains("640.0 MiB were in use"));
 }
 
@@ -337,6 +342,24 @@ fn what_was_taken_after_the_warm_up_names_its_line() {
     }
     assert_eq!(failed.failures.len(), 2);
     assert!(failed.failures[1].text.contains("Process 7 took most of it"));
+}
+
+#[test]
+fn growth_points_to_what_is_kept_or_else_to_what_the_driver_was_asked_for() {
+    let line = |kept: u64| {
+        let mut process = holding(7, End::Running, &[(1, 500), (16, 900)]);
+        let mut segment = live(Class::Linear, 0x5000_0000, 400 * MIB, TORCH);
+        segment.entry.python = 0;
+        let mut held = vec![segment, live(Class::Block, 0x5000_0000, kept * MIB, 0)];
+        for one in &mut held {
+            one.entry.birth_us = 17 * SECOND / 1000;
+        }
+        process.played.state = State::from_live(&held);
+        driven("any", &run(vec![process]), &waves()).processes.remove(0).grown_at
+    };
+    assert_eq!(line(200).unwrap().text, "job.py:7 step");
+    // The segment was taken without a Python stack.
+    assert_eq!(line(199), None);
 }
 
 #[test]

@@ -25,28 +25,30 @@ pub struct Line {
     pub line: Option<u32>,
 }
 
-/// The line for which most was taken from the driver after `warm`, ns of `CLOCK_MONOTONIC`, of what a
-/// process still holds on a device. Memory that was mapped into what was there before has no birth of its
-/// own; then it is the line of most blocks that were taken since.
-pub(super) fn grown(process: &Process, device: Device, warm: u64) -> Option<Line> {
+/// The line that most of a growth by `growth` bytes on a device points to. Where what is live and was
+/// taken after `warm`, ns of `CLOCK_MONOTONIC`, is half of it or more, that is kept: the line that took most
+/// of it. Else the driver was asked for what went back to the allocator: the line for which it was.
+pub(super) fn grown(process: &Process, device: Device, warm: u64, growth: u64) -> Option<Line> {
     let state = &process.played.state;
+    let blocks = state.live_blocks().filter(|b| b.device == device && b.birth > warm);
+    let kept = most(blocks.map(|block| (block.site, block.bytes)));
+    let (sum, kept_at) = kept.map_or((0, None), |(sum, site)| (sum, Some(site)));
     let segments = state.segments(device);
     let since = segments.iter().filter(|s| s.kind.reserved() && s.birth > warm);
-    let segments = most(since.map(|segment| (segment.site, segment.size)));
-    let blocks = || {
-        let since = state.live_blocks().filter(|b| b.device == device && b.birth > warm);
-        most(since.map(|block| (block.site, block.bytes)))
-    };
-    line(process, segments.or_else(blocks)?)
+    let taken_at = || most(since.map(|segment| (segment.site, segment.size))).map(|(_, site)| site);
+    let site = kept_at.filter(|_| sum >= growth / 2).or_else(taken_at).or(kept_at);
+    line(process, site?)
 }
 
-fn most(taken: impl Iterator<Item = (Site, u64)>) -> Option<Site> {
+/// The sum, and who took most of it.
+fn most(taken: impl Iterator<Item = (Site, u64)>) -> Option<(u64, Site)> {
     let mut by_site = BTreeMap::<Site, u64>::new();
     for (site, bytes) in taken {
         let sum = by_site.entry(site).or_default();
         *sum = sum.saturating_add(bytes);
     }
-    by_site.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(site, _)| site)
+    let sum = by_site.values().fold(0_u64, |sum, bytes| sum.saturating_add(*bytes));
+    by_site.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(site, _)| (sum, site))
 }
 
 fn line(process: &Process, site: Site) -> Option<Line> {

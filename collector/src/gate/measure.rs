@@ -73,8 +73,8 @@ pub struct ProcessCourse {
     /// Share of what PyTorch's allocator had reserved at most that it never used; null where it reported
     /// no block, or where that is less than 64 MiB.
     pub frag: Option<f64>,
-    /// The line for which most was taken from the driver after the warm-up and is held still; null where
-    /// nothing is, or where no Python stack was taken.
+    /// The line that most of the growth points to: of what was taken after the warm-up and is live, if that
+    /// is half of it; else of what was taken from the driver. Null where nothing is, or without a stack.
     pub grown_at: Option<Line>,
     /// What it held after each wave, the warm-up's among them, as NVML says where it told it after each;
     /// empty where nobody drove the run.
@@ -130,6 +130,7 @@ pub fn processes(job: &Job, report: &Report, waves: Option<&Waves>) -> Vec<Proce
             if reserved == Course::default() && nvml.is_none() {
                 continue;
             }
+            let growth = reserved.growth().max(nvml.map_or(0, |nvml| nvml.growth()));
             courses.push(ProcessCourse {
                 instance,
                 pid: process.pid,
@@ -138,9 +139,9 @@ pub fn processes(job: &Job, report: &Report, waves: Option<&Waves>) -> Vec<Proce
                 uuid: uuid_text(gauges.uuid),
                 reserved,
                 nvml,
-                growth_bytes: reserved.growth().max(nvml.map_or(0, |nvml| nvml.growth())),
+                growth_bytes: growth,
                 frag: device.and_then(frag),
-                grown_at: blame::grown(process, gauges.device, warm),
+                grown_at: blame::grown(process, gauges.device, warm, growth),
                 wave_bytes: waves
                     .map(|waves| after(job, process, gauges, waves))
                     .unwrap_or_default(),

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     ledger::Instance,
     nvml::Gpus,
-    process::{Job, end::Watch},
+    process::{Job, end::Watch, role},
     source::{Damage, Follower, RingFile, offs, rings, unrecorded},
     sys,
 };
@@ -169,8 +169,11 @@ fn newcomers(folder: &Path, known: &[Instance], pids: &[u32]) -> Vec<String> {
         let is_new = !known.contains(&ring.instance());
         let follower = is_new.then(|| Follower::begin(&found.path).ok())??;
         let counts = follower.is_alive() && is_meant(pids, &follower);
+        let identity = follower.identity();
+        let role = role::role(&identity.command, &identity.environment);
         counts.then(|| {
-            format!("process {} began after the first request and is not judged", follower.pid())
+            let (role, pid) = (role.unwrap_or_else(|| "process".to_owned()), follower.pid());
+            format!("{role} (pid {pid}) began after the first request and is not judged")
         })
     });
     new.collect()
@@ -226,7 +229,7 @@ mod tests {
         let [process] = &job.processes[..] else { panic!("{:?}", job.notes) };
         assert_eq!(process.played.state.totals(0).reserved(), 4 << 20);
         assert_eq!(absent, [format!("process {me} uses CUDA and could not record")]);
-        let newcomer = format!("process {me} began after the first request and is not judged");
+        let newcomer = format!("rank 3 (pid {me}) began after the first request and is not judged");
         assert!(job.notes.contains(&newcomer), "{:?}", job.notes);
     }
 
