@@ -16,7 +16,7 @@ def slept(machine):
     """The findings about a program while it sleeps and after it woke up, and what it held asleep."""
     started = []
 
-    def sleep(how):
+    def sleep(how, mark=None):
         logs = machine.scratch / how
         logs.mkdir()
         library = machine.preload()["LD_PRELOAD"]
@@ -33,6 +33,8 @@ def slept(machine):
         started.append(program)
         assert program.stdout.readline() == "asleep\n", program.stderr.read()
         held = call_logs.physical(logs / f"calls.{program.pid}.log", 0)
+        if mark:
+            assert machine.run(MEMTRACE, "mark", "-p", program.pid, mark).returncode == 0
         asleep = machine.report("-p", str(program.pid))
         program.stdin.write("\n")
         program.stdin.flush()
@@ -82,3 +84,12 @@ def test_memory_that_stays_in_no_block_is_told_with_the_call_that_gives_it_back(
     assert (finding["confidence"], finding["cause"]) == ("alert", "cache kept")
     assert finding["releasable_bytes"] == said["releasable"] == held == 4096 * MIB
     assert "empty_cache()" in finding["advice"]
+
+
+def test_a_mark_from_outside_holds_a_process_to_its_sleep_too(slept):
+    report, held = slept("pool-kept", mark="asleep now")
+    by_phase = {finding["phase"]: finding for finding in report["findings"]}
+    finding = by_phase.pop("asleep now")
+    # When a marked sleep began nobody knows.
+    assert (finding["confidence"], finding["cause"]) == ("suspect", "nothing released")
+    assert finding["bytes"] == held == by_phase["release_memory_occupation"]["bytes"]

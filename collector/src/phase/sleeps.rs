@@ -6,8 +6,8 @@
 //!                      ╰────────╯         call that puts to sleep, or the whole sleep with its end
 //! ```
 //!
-//! A mark has no begin: it says that the process sleeps now, and the most since the sleep before it is
-//! what was held before.
+//! A mark has no begin: it says that the process sleeps now, and the most since the mark before it is
+//! what was held before. Where no more than a little was taken since then it is the same sleep.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -86,7 +86,9 @@ struct UnderWay {
 pub(super) struct Sleeps {
     names: HashMap<u32, Sleep>,
     under_way: Vec<UnderWay>,
-    /// The most since the last sleep, by device.
+    /// What was held at the last mark, by device.
+    marked: BTreeMap<Device, u64>,
+    /// The most since then.
     most: BTreeMap<Device, u64>,
     looked_at: u64,
     slept: BTreeMap<(u32, Device), Slept>,
@@ -129,19 +131,23 @@ impl Sleeps {
         state.devices().for_each(|device| self.look(state, device));
         let one = self.under_way.swap_remove(at);
         self.tell(one, false, false);
-        self.rest(state);
     }
 
     pub fn mark(&mut self, state: &State, name: u32, time: u64) {
         let Some(sleep) = self.names.get(&name).copied() else { return };
         let mut devices = BTreeMap::new();
         for device in state.devices() {
+            let most = self.most.get(&device).copied().unwrap_or(0);
+            let marked = self.marked.get(&device);
+            if marked.is_some_and(|marked| most < marked.saturating_add(WORTH)) {
+                continue;
+            }
             let held = self.held(state, device);
-            let before = self.most.get(&device).copied().unwrap_or(0).max(held.reserved);
-            devices.insert(device, (before, held));
+            self.marked.insert(device, held.reserved);
+            self.most.insert(device, held.reserved);
+            devices.insert(device, (most.max(held.reserved), held));
         }
         self.tell(UnderWay { stretch: 0, name, sleep, began: time, devices }, false, true);
-        self.rest(state);
     }
 
     /// The end of a phase was never seen.
@@ -152,6 +158,7 @@ impl Sleeps {
     /// What is held is not known any more.
     pub fn cut(&mut self) {
         self.under_way.clear();
+        self.marked.clear();
         self.most.clear();
     }
 
@@ -164,11 +171,6 @@ impl Sleeps {
             self.tell(one, true, false);
         }
         self.slept.into_values().collect()
-    }
-
-    /// Another sleep begins with what is held now.
-    fn rest(&mut self, state: &State) {
-        self.most = state.devices().map(|d| (d, state.totals(d).reserved())).collect();
     }
 
     /// Notes what is held, where it is the least of a sleep so far.

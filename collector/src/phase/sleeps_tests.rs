@@ -16,6 +16,7 @@ const GIB: u64 = 1 << 30;
 /// Ids of names.
 const SLEEP: u32 = 1;
 const STEP: u32 = 2;
+const OFFLOAD: u32 = 3;
 
 /// A timeline that is played as it is written, one event a second.
 struct Play {
@@ -34,7 +35,11 @@ impl Play {
             python: 0,
         };
         let mut tables = Tables::default();
-        tables.codes.extend([(SLEEP, code("sleep")), (STEP, code("step "))]);
+        tables.codes.extend([
+            (SLEEP, code("sleep")),
+            (STEP, code("step ")),
+            (OFFLOAD, code("offload")),
+        ]);
         let mut phases = Phases::default();
         phases.learn(&tables);
         Self { phases, state: State::default(), seconds: 0 }
@@ -131,17 +136,38 @@ fn the_last_sleep_is_told_and_the_least_of_those_before() {
 }
 
 #[test]
-fn a_mark_is_held_against_the_most_since_the_sleep_before() {
+fn a_mark_is_held_against_the_most_since_the_mark_before() {
     let mut play = Play::new();
     play.mark(Kind::Point, SLEEP);
     play.take(1, 2 * GIB);
     play.take(2, 3 * GIB);
     play.give_back(2);
     play.mark(Kind::Point, SLEEP);
+    play.take(3, GIB);
+    play.give_back(3);
+    play.mark(Kind::Point, SLEEP);
     play.give_back(1);
     let slept = play.slept();
-    assert_eq!((slept[0].before, slept[0].held.reserved), (5 * GIB, 2 * GIB));
+    assert_eq!((slept[0].times, slept[0].before, slept[0].held.reserved), (2, 3 * GIB, 2 * GIB));
     assert!(slept[0].marked && slept[0].held.by.is_some());
+}
+
+#[test]
+fn marks_of_one_sleep_are_one_and_a_phase_before_it_takes_nothing_from_it() {
+    let mut play = Play::new();
+    play.take(1, 2 * GIB);
+    play.take(2, 3 * GIB);
+    play.mark(Kind::Begin, OFFLOAD);
+    play.give_back(2);
+    play.mark(Kind::End, OFFLOAD);
+    for _ in 0..2 {
+        play.mark(Kind::Point, SLEEP);
+        play.take(3, GIB - 1);
+        play.give_back(3);
+    }
+    let slept = play.slept();
+    let marked = slept.iter().find(|one| one.marked).unwrap();
+    assert_eq!((marked.times, marked.before, marked.held.reserved), (1, 5 * GIB, 2 * GIB));
 }
 
 #[test]
