@@ -5,13 +5,13 @@ use std::{fs, path::Path};
 use wire::record::{Class, Record, Verb};
 
 use super::{
-    Folder, LiveRow, MarkRow, NoTrace, NoteRow, ProcessRow, Range, SampleRow, TailItem, TailReader,
-    TotalsSample, Trace, Writer,
+    Folder, LiveRow, MarkRow, NoMoment, NoTrace, NoteRow, ProcessRow, Range, SampleRow, TailItem,
+    TailReader, TotalsSample, Trace, Writer,
 };
 use crate::{
     detect::creep::Verdict,
     ledger::{Instance, Live, Step},
-    process::Losses,
+    process::{Losses, Moment, Stops},
     source::{
         Drain, Drained, RingFile, TableReader,
         fake::{FakeRing, entry, publish_pair, record},
@@ -186,6 +186,25 @@ fn tables_come_back_as_they_were() {
     assert_eq!(back.modules, new.modules);
     assert_eq!(live(1, 0, 5).live()[0].entry, entry(Class::Block, 5, 512, 0));
     assert!(live(1, 0, 5).live()[0].freeing);
+}
+
+#[test]
+fn what_was_held_when_blocks_were_not_stored_any_more_is_not_made_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let rings = tempfile::tempdir().unwrap();
+    let mut writer = Writer::with_limit(folder.path(), head(), 64).unwrap();
+    let ring = FakeRing::new([1, 0]);
+    (1..=4).for_each(|address| ring.producer().publish(&alloc(address)));
+    store(&mut writer, &ring, &mut Drain::new());
+    writer.row(&process(&ring.open(rings.path()), 6)).unwrap();
+    let moment = Moment::After(1);
+    let error = super::stops(folder.path(), &moment).unwrap_err();
+    assert!(matches!(error, NoMoment::Unstored(_)), "{error}");
+    assert_eq!(super::stops(folder.path(), &Moment::End).unwrap(), Stops::default());
+    let growing = super::job_with_growth(folder.path(), 3).unwrap().growing.unwrap();
+    assert!(growing.firsts.is_empty());
+    let unknown = super::stops(folder.path(), &Moment::Step(7)).unwrap_err().to_string();
+    assert!(unknown.contains("no phase in it repeats"), "{unknown}");
 }
 
 #[test]
