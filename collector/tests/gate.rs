@@ -311,7 +311,7 @@ fn too_few_waves_leave_leaks_unjudged_and_nothing_else() {
     let verdicts: Vec<Verdict> = outcome.rules.iter().map(|rule| rule.verdict).collect();
     let (pass, undecided) = (Verdict::Pass, Verdict::Undecided);
     assert_eq!(verdicts, [undecided, pass, pass, pass]);
-    assert_eq!(outcome.undecided, ["leak: a leak is told by 16 waves, and 15 were answered"]);
+    assert_eq!(outcome.undecided, ["leak: of 16 waves that tell a leak 15 went well"]);
 }
 
 #[test]

@@ -62,8 +62,8 @@ def serve(machine):
     """Starts servers of the kinds that are named, and ends them with the test: pid and address."""
     servers = []
 
-    def start(kind, traced=True):
-        environment = machine.preload() if traced else {}
+    def start(kind, traced=True, **environment):
+        environment |= machine.preload() if traced else {}
         servers.append(machine.start(VPYTHON, SERVER, kind, **environment))
         port = servers[-1].stdout.readline().strip()
         assert port, servers[-1].stderr.read()
@@ -136,6 +136,16 @@ def test_a_server_that_takes_too_much_fails_with_its_line(serve, check):
     assert "1.6 GiB were in use on GPU-" in failure["text"]
 
 
+def test_a_server_that_runs_out_of_memory_fails_though_it_answers_no_more(serve, check):
+    pid, url = serve("keeping", VGPU_TOTAL_MB="750")
+    out = check(url, "--scenario", "text", "--fail-on", "out-of-memory", "--json")
+    assert out.returncode == 1, out.stdout + out.stderr
+    outcome = json.loads(out.stdout)
+    (failure,) = outcome["failures"]
+    assert (failure["pids"], failure["file"], failure["line"]) == ([pid], SERVER, TAKES)
+    assert any("came to nothing: " in why for why in outcome["undecided"])
+
+
 def test_what_cannot_be_judged_is_told_in_a_sentence(serve, check):
     nobody = "http://127.0.0.1:9/v1"
     assert f"{nobody}/models does not answer: " in one_sentence(check(nobody, "--scenario", "text"))
@@ -159,4 +169,4 @@ def test_a_server_that_refuses_is_not_judged(serve, check):
     assert out.returncode == 2, out.stdout + out.stderr
     text = " ".join(out.stdout.split())
     assert "5 of the 5 requests of wave 7 came to nothing: " in text and "no more today" in text
-    assert "leak is told by 16 waves, and 6 were answered" in text
+    assert "leak: of 16 waves that tell a leak 6 went well" in text

@@ -157,7 +157,7 @@ fn findings(case: &Case<'_>, rule: &Rule, verdict: Option<&str>, over: u64) -> (
     };
     let waves = case.waves().map_or(LEAST_WAVES, |waves| waves.0.len());
     if waves < LEAST_WAVES && verdict.is_none_or(|verdict| verdict == "leak") {
-        let why = format!("a leak is told by {LEAST_WAVES} waves, and {waves} were answered");
+        let why = format!("of {LEAST_WAVES} waves that tell a leak {waves} went well");
         return (vec![Word::Unknown(why)], "not judged".to_owned());
     }
     let about: Vec<&Finding> = case.report.findings.iter().filter(is_about).collect();

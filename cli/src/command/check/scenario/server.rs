@@ -70,8 +70,14 @@ impl Server {
         if answer.status_code == 200 {
             return Ok(text);
         }
-        let said: String = text.chars().take(SHOWN).collect();
-        Err(format!("{url} refused with status {}: {}", answer.status_code, said.trim()))
+        // Where a server closes the connection without a word, the reason says so.
+        let mut why = format!("{url} refused: {} {}", answer.status_code, answer.reason_phrase);
+        let said: String = text.trim().chars().take(SHOWN).collect();
+        if !said.is_empty() {
+            why.push_str(": ");
+            why.push_str(&said);
+        }
+        Err(why)
     }
 }
 
