@@ -48,6 +48,8 @@ pub fn check(left: &Left) -> Verdict {
         _ if left.bytes == 0 => Verdict::Fine,
         Some(ended) if left.seen < ended => Verdict::Fine,
         Some(ended) if left.seen - ended >= DEFAULT_GRACE => Verdict::Held,
+        // Every process that ends is counted a little longer than it lives.
+        Some(_) if left.cause == Cause::Ended => Verdict::Fine,
         Some(_) | None => Verdict::Perhaps,
     }
 }
@@ -57,14 +59,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_long_after_the_end_is_certain_and_before_that_it_may_be_on_its_way() {
-        let seen = |seen, ended| check(&Left { cause: Cause::Ended, bytes: 1, ended, seen });
+    fn what_is_held_long_after_the_end_is_certain_and_before_that_may_be_on_its_way() {
+        let of = |cause, seen, ended| check(&Left { cause, bytes: 1, ended, seen });
+        let seen = |seen, ended| of(Cause::Orphan, seen, ended);
         let ended = 100 * DEFAULT_GRACE;
         assert_eq!(seen(ended - 1, Some(ended)), Verdict::Fine);
         assert_eq!(seen(ended, Some(ended)), Verdict::Perhaps);
         assert_eq!(seen(ended + DEFAULT_GRACE - 1, Some(ended)), Verdict::Perhaps);
         assert_eq!(seen(ended + DEFAULT_GRACE, Some(ended)), Verdict::Held);
         assert_eq!(seen(ended, None), Verdict::Perhaps);
+        assert_eq!(of(Cause::Ended, ended + DEFAULT_GRACE - 1, Some(ended)), Verdict::Fine);
+        assert_eq!(of(Cause::Ended, ended + DEFAULT_GRACE, Some(ended)), Verdict::Held);
+        assert_eq!(of(Cause::Ended, ended, None), Verdict::Perhaps);
         let nothing = Left { cause: Cause::Orphan, bytes: 0, ended: Some(0), seen: ended };
         assert_eq!(check(&nothing), Verdict::Fine);
     }

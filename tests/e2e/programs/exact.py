@@ -88,7 +88,7 @@ class Program:
         for thread in threads:
             thread.join()
 
-    def capture(self):
+    def capture(self, keeps=False):
         if len(self.graphs) >= 4:
             return
         graph = torch.cuda.CUDAGraph()
@@ -97,7 +97,7 @@ class Program:
         with torch.cuda.graph(graph, pool=shared):
             for _ in range(random.randrange(1, 5)):
                 scratch = torch.empty(log_size() // 4 + 512, dtype=torch.uint8, device="cuda")
-                if random.random() < 0.5:
+                if keeps or random.random() < 0.5:
                     kept.append(scratch)
                 del scratch
         self.graphs.append((graph, kept))
@@ -219,6 +219,7 @@ def main():
     for seed in range(int(sys.argv[1])):
         program = Program(seed)
         counts = collections.Counter()
+        program.capture(keeps=True)
         for rest in range(RESTS):
             program.fill() if rest % 2 else program.thin()
             for _ in range(ACTIONS_BETWEEN_RESTS):
