@@ -20,6 +20,9 @@ use wire::record::{Class, Record};
 const MAX_NAME: usize = 4096;
 /// Longest line table that is copied, bytes.
 const MAX_LINES: usize = 1 << 20;
+/// Code objects that were named while a thread was still writing them, and are looked at again, at
+/// most: an honest process has one for each of its threads, and for a moment only.
+const MOST_UNWRITTEN: usize = 512;
 /// Deepest stack that is followed.
 const MAX_DEPTH: usize = 1024;
 
@@ -28,6 +31,7 @@ const MAX_DEPTH: usize = 1024;
 pub struct TableReader {
     nodes: HashSet<u32>,
     codes: HashSet<u32>,
+    unwritten: Vec<u32>,
     modules: usize,
     /// Bytes of the arena that may still be copied. Spans of an honest file overlap little; those
     /// of a hostile one may all cover the whole arena.
@@ -42,6 +46,7 @@ impl TableReader {
         Self {
             nodes: HashSet::new(),
             codes: HashSet::new(),
+            unwritten: Vec::new(),
             modules: 0,
             budget: ring.layout().arena_words * WORD * 4,
             new: Additions::default(),
@@ -85,6 +90,9 @@ impl TableReader {
     /// # Errors
     /// The file cannot be read any more.
     pub fn take(&mut self, ring: &RingFile) -> Result<Additions, Damage> {
+        for index in std::mem::take(&mut self.unwritten) {
+            self.copy(ring, index)?;
+        }
         let claimed = ring.header_word(header::MODULES_NEXT)?;
         let claimed = usize::try_from(claimed).unwrap_or(usize::MAX).min(ring.layout().modules);
         while self.modules < claimed {
@@ -136,8 +144,17 @@ impl TableReader {
         if index as usize >= ring.layout().codes || !self.codes.insert(index) {
             return Ok(());
         }
+        self.copy(ring, index)
+    }
+
+    fn copy(&mut self, ring: &RingFile, index: u32) -> Result<(), Damage> {
         let at = ring.at().codes + index as usize * wire::layout::CODE_WORDS;
-        let Some(code) = code::Code::decode(&ring.element(at)?) else { return Ok(()) };
+        let Some(code) = code::Code::decode(&ring.element(at)?) else {
+            if self.unwritten.len() < MOST_UNWRITTEN {
+                self.unwritten.push(index);
+            }
+            return Ok(());
+        };
         let (name, file) = (self.text(ring, code.name)?, self.text(ring, code.file)?);
         let lines = self.bytes(ring, code.lines, MAX_LINES)?;
         let (first_line, python) = (code.first_line, code.python);
@@ -166,6 +183,8 @@ impl TableReader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use wire::record::Verb;
 
     use super::*;
@@ -191,6 +210,27 @@ mod tests {
         tables.record(&ring, &event).unwrap();
         assert!(tables.take(&ring).unwrap().is_empty());
         assert_eq!(tables.apis(&ring).unwrap(), ["cuMemAlloc_v2", "cuMemFree_v2"]);
+    }
+
+    #[test]
+    fn a_code_object_that_was_still_being_written_is_looked_at_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = FakeRing::new([1, 2]);
+        let stack = fake.python_stack("forward");
+        let codes = fake.sections().codes;
+        let written =
+            codes.chunks(wire::layout::CODE_WORDS).find(|entry| entry[7].load(Relaxed) > 0);
+        let state = &written.unwrap()[7];
+        let ready = state.swap(1, Relaxed);
+        let ring = fake.open(folder.path());
+        let mut tables = TableReader::new(&ring);
+        tables.record(&ring, &record(Verb::Alloc, Class::Block, 1, 1, stack)).unwrap();
+        assert_eq!(tables.take(&ring).unwrap().codes, []);
+        assert_eq!(tables.take(&ring).unwrap().codes, []);
+        state.store(ready, Relaxed);
+        fake.open(folder.path());
+        assert_eq!(tables.take(&ring).unwrap().codes[0].1.name, "forward");
+        assert_eq!(tables.take(&ring).unwrap().codes, []);
     }
 
     #[test]
