@@ -141,16 +141,17 @@ impl Leaks {
         let run = now.saturating_sub(self.begin);
         let warm = self.begin.saturating_add(self.windows.warm_up.max(run / WARM_UP_SHARE));
         let old = now.saturating_sub(self.windows.maturity);
-        let mut survivors: Vec<(usize, Survivor)> = Vec::new();
+        let mut survivors: Vec<(Site, Survivor)> = Vec::new();
         for Held { site, born, bytes } in live {
             if born >= warm && born <= old {
-                survivors.push((self.place(site), Survivor { born, bytes }));
+                survivors.push((site, Survivor { born, bytes }));
             }
         }
         survivors.sort_unstable();
         let mut judged = vec![None; self.courses.len()];
         for of_site in survivors.chunk_by(|one, other| one.0 == other.0) {
-            let place = of_site[0].0;
+            let place = self.place(of_site[0].0);
+            judged.resize(self.courses.len(), None);
             let of_site = of_site.iter().map(|(_, survivor)| *survivor).collect();
             judged[place] = self.courses[place].judge(&self.windows, now, of_site);
         }
