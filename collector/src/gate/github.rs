@@ -57,13 +57,13 @@ mod tests {
 
     #[test]
     fn a_command_names_the_line_and_nothing_in_it_ends_it() {
-        let told = about("error", &failure("/work/a,b/serve.py"), "/work/");
+        let told = about("error", &failure("/srv/a,b/serve.py"), "/srv/");
         let title = "title=memtrace creep%3A>1MB";
         let expected = format!(
             "::error file=a%2Cb/serve.py,line=40,{title}::100 %25 more,%0Aevery day Stop.\n"
         );
         assert_eq!(told, expected);
-        let outside = about("error", &failure("/workshop/serve.py"), "/work");
-        assert!(outside.starts_with("::error file=/workshop/serve.py,line=40,"), "{outside}");
+        let outside = about("error", &failure("/service/serve.py"), "/serv");
+        assert!(outside.starts_with("::error file=/service/serve.py,line=40,"), "{outside}");
     }
 }
