@@ -20,6 +20,35 @@ pub enum Unit {
     Step,
 }
 
+impl Unit {
+    /// The limits of the rules in this unit.
+    #[must_use]
+    pub const fn windows(self) -> Windows {
+        match self {
+            Self::Time => BY_TIME,
+            Self::Step => BY_STEPS,
+        }
+    }
+
+    /// What one of it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Time => "minute",
+            Self::Step => "step",
+        }
+    }
+
+    /// What several of it are called.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Time => "minutes",
+            Self::Step => "steps",
+        }
+    }
+}
+
 /// A leak, and when it was seen last.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Leak {
@@ -99,13 +128,6 @@ impl Clock<'_> {
         }
     }
 
-    fn windows(&self) -> Windows {
-        match self.unit {
-            Unit::Time => BY_TIME,
-            Unit::Step => BY_STEPS,
-        }
-    }
-
     /// What held at the last look and at the end.
     pub fn leaks(
         &self,
@@ -113,7 +135,7 @@ impl Clock<'_> {
         found: Vec<leak::Finding>,
         units: u64,
     ) -> Vec<Leak> {
-        let windows = self.windows();
+        let windows = self.unit.windows();
         // Without having seen the time out in which a leak shows, nobody knows how long the site's
         // blocks ordinarily live.
         let seen = units * windows.unit >= windows.alert;

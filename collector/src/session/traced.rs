@@ -120,19 +120,11 @@ impl Traced {
         let (unsure, tables) = (&mut self.unsure, &mut self.tables);
         let mut failed = None;
         let progress = self.drain.step(&self.ring, alive, |drained| {
-            match drained {
-                Drained::Lost(slots) => {
-                    pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
-                    player.step(Step::Lost(slots));
-                }
-                Drained::Slot { position, record: Some(record), .. } => {
-                    *unsure |= record.verb == Verb::Reset;
-                    failed = tables.record(&self.ring, &record).err().or(failed.take());
-                    let whole = pairs.push(position, record);
-                    whole.iter().for_each(|event| player.step(Step::Event(event)));
-                }
-                Drained::Slot { record: None, .. } => {}
+            if let Drained::Slot { record: Some(record), .. } = &drained {
+                *unsure |= record.verb == Verb::Reset;
+                failed = tables.record(&self.ring, record).err().or(failed.take());
             }
+            drained.steps(pairs, |step| player.step(step));
             batch.push(drained);
             if batch.len() == BATCH {
                 send(&mut batch);

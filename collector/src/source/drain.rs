@@ -8,7 +8,10 @@ use wire::{
 };
 
 use super::{Damage, RingFile};
-use crate::process::Losses;
+use crate::{
+    ledger::{Pairs, Step},
+    process::Losses,
+};
 
 /// Slots read at a time: 64 KiB.
 const BATCH: u64 = 1024;
@@ -29,6 +32,23 @@ pub enum Drained {
     },
     /// Slots that were overwritten before they were read, or that hold nothing readable.
     Lost(u64),
+}
+
+impl Drained {
+    /// The steps of the timeline that are whole now that this is known; `pairs` waits for second slots.
+    pub fn steps(&self, pairs: &mut Pairs, mut step: impl FnMut(Step<'_>)) {
+        match self {
+            Self::Lost(slots) => {
+                pairs.finish().iter().for_each(|event| step(Step::Event(event)));
+                step(Step::Lost(*slots));
+            }
+            Self::Slot { position, record: Some(record), .. } => {
+                let whole = pairs.push(*position, *record);
+                whole.iter().for_each(|event| step(Step::Event(event)));
+            }
+            Self::Slot { record: None, .. } => {}
+        }
+    }
 }
 
 /// How far a drain got.

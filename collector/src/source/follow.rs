@@ -77,28 +77,13 @@ impl Follower {
         }
         self.learn()?;
         for slot in drained {
-            self.play(slot);
+            slot.steps(&mut self.pairs, |step| self.player.step(step));
         }
         if progress.lost > 0 {
             self.read_live()?;
         }
         self.seen = self.seen.saturating_add(progress.advanced);
         Ok(progress.advanced > 0)
-    }
-
-    fn play(&mut self, slot: Drained) {
-        let (pairs, player) = (&mut self.pairs, &mut self.player);
-        match slot {
-            Drained::Lost(slots) => {
-                pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
-                player.step(Step::Lost(slots));
-            }
-            Drained::Slot { position, record: Some(record), .. } => {
-                let whole = pairs.push(position, record);
-                whole.iter().for_each(|event| player.step(Step::Event(event)));
-            }
-            Drained::Slot { record: None, .. } => {}
-        }
     }
 
     /// Copies the tables as far as they are new. Before the events that need them: stacks tell what is

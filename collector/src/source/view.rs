@@ -136,17 +136,7 @@ fn process(
 fn play<O: Observer>(player: &mut Player<O>, drained: &[Drained], live: &LiveSet) {
     let mut pairs = Pairs::default();
     for slot in drained {
-        match slot {
-            Drained::Lost(slots) => {
-                pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
-                player.step(Step::Lost(*slots));
-            }
-            Drained::Slot { position, record: Some(record), .. } => {
-                let whole = pairs.push(*position, *record);
-                whole.iter().for_each(|event| player.step(Step::Event(event)));
-            }
-            Drained::Slot { record: None, .. } => {}
-        }
+        slot.steps(&mut pairs, |step| player.step(step));
     }
     pairs.finish().iter().for_each(|event| player.step(Step::Event(event)));
     player.step(Step::Live(&live.entries));

@@ -2,12 +2,9 @@
 
 use super::{Subject, sites::SiteBook};
 use crate::{
-    detect::{
-        growth::Verdict,
-        thresholds::{BY_STEPS, BY_TIME},
-    },
+    detect::growth::Verdict,
     present::report::{Course, Direction, Trend},
-    process::{self, Unit},
+    process,
     state::Device,
 };
 
@@ -18,10 +15,7 @@ pub(super) fn trend(
 ) -> Option<Trend> {
     let process = subject.process;
     let trend = process.played.trends.get(&device)?;
-    let (unit, windows) = match trend.unit {
-        Unit::Time => ("minute", BY_TIME),
-        Unit::Step => ("step", BY_STEPS),
-    };
+    let windows = trend.unit.windows();
     let mut course = |course: &process::Course| {
         let (verdict, bytes) = match course.verdict {
             Verdict::NotEnough => (Direction::NotEnough, None),
@@ -36,7 +30,7 @@ pub(super) fn trend(
         Course { verdict, bytes, since_ns, site }
     };
     Some(Trend {
-        unit: unit.to_owned(),
+        unit: trend.unit.name().to_owned(),
         units: trend.units,
         enough: windows.alert / windows.unit,
         allocated: course(&trend.allocated),

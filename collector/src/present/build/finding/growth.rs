@@ -4,7 +4,7 @@ use super::{
     Subject, amount, bare, evidence,
     exhaustion::{self, Demand},
     is_told,
-    leak::{hourly, windows, words},
+    leak::hourly,
     place::Place,
 };
 use crate::{
@@ -77,8 +77,8 @@ fn finding(
 ) -> Finding {
     let Grown { what, growing, since_ns, most } = grown;
     let by_hour = |rate: f64| hourly(rate.max(0.0), trend.unit_ns);
-    let (unit, units) = words(trend.unit);
-    let windows = windows(trend.unit);
+    let (unit, units) = (trend.unit.name(), trend.unit.plural());
+    let windows = trend.unit.windows();
     let rate = Rate {
         bytes_per_hour: by_hour(growing.rate),
         low: by_hour(growing.rate_between[0]),

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     detect::{
         leak::Sureness,
-        thresholds::{BY_STEPS, BY_TIME, SURVIVORS, THINNING, Windows},
+        thresholds::{SURVIVORS, THINNING},
     },
     present::{
         build::sites::SiteBook,
@@ -54,7 +54,7 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn new(place: Place<'a>, trend: &Trend, leak: &Leak, since_ns: u64) -> Self {
         let found = &leak.found;
-        let unit = windows(trend.unit).unit;
+        let unit = trend.unit.windows().unit;
         Self {
             place,
             unit: trend.unit,
@@ -94,8 +94,8 @@ impl<'a> Case<'a> {
     }
 
     fn evidence(&self) -> Vec<Evidence> {
-        let windows = windows(self.unit);
-        let (unit, units) = words(self.unit);
+        let windows = self.unit.windows();
+        let (unit, units) = (self.unit.name(), self.unit.plural());
         let limit = |positions: u64| Some(positions / windows.unit);
         vec![
             evidence(
@@ -126,21 +126,6 @@ impl<'a> Case<'a> {
 /// Bytes in so many ns, by the hour.
 pub(super) fn hourly(rate: f64, unit_ns: u64) -> u64 {
     (rate * HOUR as f64 / unit_ns.max(1) as f64) as u64
-}
-
-/// A unit and several of it.
-pub(super) const fn words(unit: Unit) -> (&'static str, &'static str) {
-    match unit {
-        Unit::Time => ("minute", "minutes"),
-        Unit::Step => ("step", "steps"),
-    }
-}
-
-pub(super) const fn windows(unit: Unit) -> Windows {
-    match unit {
-        Unit::Time => BY_TIME,
-        Unit::Step => BY_STEPS,
-    }
 }
 
 /// The leaks; `processes` are the report's for the subjects, in their order.
@@ -245,7 +230,7 @@ fn text(confidence: Confidence, cases: &[Case<'_>], line: &str) -> String {
 
 fn rate(case: &Case<'_>) -> String {
     let [middle, low, high] = case.rate.map(|rate| fine_bytes(rate as u64));
-    let unit = words(case.unit).0;
+    let unit = case.unit.name();
     match low == high {
         true => format!("{middle} a {unit}"),
         false => format!("{middle} a {unit} ({low} to {high})"),
@@ -262,8 +247,8 @@ fn unsure(confidence: Confidence, cases: &[Case<'_>]) -> String {
         return " It takes less and less, as where something is made once for each of so many keys."
             .to_owned();
     }
-    let windows = windows(first.unit);
-    let (of, (_, units)) = (windows.alert / windows.unit, words(first.unit));
+    let windows = first.unit.windows();
+    let (of, units) = (windows.alert / windows.unit, first.unit.plural());
     if first.units < of {
         return format!(
             " It was seen for {} {units} only; a leak is told from a cache that fills in {of}.",
