@@ -58,8 +58,8 @@ pub struct Map {
 /// Lays the blocks over the extents. Before `rest`, ns of `CLOCK_MONOTONIC`, a block must have been
 /// there for its extent to count as settled.
 #[must_use]
-pub fn map(segments: &[Segment], rest: u64) -> Map {
-    let blocks = blocks(segments);
+pub fn map<'a>(segments: impl IntoIterator<Item = &'a Segment> + Clone, rest: u64) -> Map {
+    let blocks = blocks(segments.clone());
     let mut pinned = vec![0_u64; blocks.len()];
     let mut map = Map::default();
     for extent in extents(segments) {
@@ -90,9 +90,9 @@ fn leverage(pin: Pin) -> u128 {
 }
 
 /// The blocks by address.
-fn blocks(segments: &[Segment]) -> Vec<Block> {
+fn blocks<'a>(segments: impl IntoIterator<Item = &'a Segment>) -> Vec<Block> {
     let mut blocks: Vec<Block> = segments
-        .iter()
+        .into_iter()
         .filter(|segment| segment.kind != Kind::Pool)
         .flat_map(|segment| segment.blocks.iter().copied())
         .collect();
@@ -101,11 +101,13 @@ fn blocks(segments: &[Segment]) -> Vec<Block> {
 }
 
 /// The extents of PyTorch's allocator that it can use for any request.
-fn extents(segments: &[Segment]) -> impl Iterator<Item = &Extent> {
-    let its = |segment: &&Segment| {
+fn extents<'a>(
+    segments: impl IntoIterator<Item = &'a Segment>,
+) -> impl Iterator<Item = &'a Extent> {
+    let its = |segment: &&'a Segment| {
         segment.holds_blocks && segment.kind.reserved() && segment.kind != Kind::Pool
     };
-    segments.iter().filter(its).flat_map(|segment| &segment.extents).filter(|e| !e.private)
+    segments.into_iter().filter(its).flat_map(|segment| &segment.extents).filter(|e| !e.private)
 }
 
 /// The range of blocks, which are in order and apart, with a byte in `extent`.
@@ -144,7 +146,12 @@ pub enum Verdict {
 /// Judges the memory of one device with `total` bytes, of which PyTorch's allocator holds
 /// `reserved`.
 #[must_use]
-pub fn check(segments: &[Segment], reserved: u64, total: u64, rest: Option<Rest>) -> Verdict {
+pub fn check<'a>(
+    segments: impl IntoIterator<Item = &'a Segment> + Clone,
+    reserved: u64,
+    total: u64,
+    rest: Option<Rest>,
+) -> Verdict {
     let Some(rest) = rest else { return Verdict::NotEnough };
     let limit = DEFAULT_STRANDED.max(total / DEFAULT_STRANDED_SHARE);
     let idle_at_peak = reserved.saturating_sub(rest.peak);

@@ -73,19 +73,23 @@ pub(super) fn reserved(process: &Process, gauges: &Gauges) -> u64 {
 }
 
 /// The memory of a device by owner.
-fn owned(subject: &Subject<'_>, device: u8) -> Owned<Rc<str>> {
+pub(super) fn owned(subject: &mut Subject<'_>, device: u8) -> Rc<Owned<Rc<str>>> {
+    if let Some(known) = subject.owned.get(&device) {
+        return known.clone();
+    }
     let tables = &subject.process.tables;
     let program: Rc<str> = file_name(&subject.identity().executable).into();
     let torch: Rc<str> = owner::TORCH.into();
     // Many segments share a stack.
-    let known: RefCell<HashMap<u32, Rc<str>>> = RefCell::default();
-    subject.process.played.state.owned(device, &torch, |site| {
+    let names: RefCell<HashMap<u32, Rc<str>>> = RefCell::default();
+    let owned = subject.process.played.state.owned(device, &torch, |site| {
         let look_up = || {
             let frames = tables.frames(site.native);
             owner::owner(subject.stacks.modules(), &frames).map_or(program.clone(), Rc::from)
         };
-        known.borrow_mut().entry(site.native).or_insert_with(look_up).clone()
-    })
+        names.borrow_mut().entry(site.native).or_insert_with(look_up).clone()
+    });
+    subject.owned.entry(device).or_insert_with(|| Rc::new(owned)).clone()
 }
 
 fn owners(owned: &Owned<Rc<str>>) -> Vec<Owner> {

@@ -14,12 +14,13 @@ mod trend;
 
 pub use born::born;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use super::report::{Report, SCHEMA_VERSION};
 use crate::{
     ledger::{End, Identity},
     process::{Job, Process},
+    state::{Device, Owned},
     symbol::site::Stacks,
 };
 
@@ -38,6 +39,8 @@ pub struct Detail {
 struct Subject<'a> {
     process: &'a Process,
     stacks: Stacks<'a>,
+    /// The memory of its devices by owner, put together when it is asked for first ([`device::owned`]).
+    owned: BTreeMap<Device, Rc<Owned<Rc<str>>>>,
 }
 
 impl Subject<'_> {
@@ -83,7 +86,7 @@ pub fn build(job: &Job, detail: Detail) -> Report {
 
 fn subject(process: &Process) -> Subject<'_> {
     let pid = (process.end == End::Running).then_some(process.pid);
-    Subject { process, stacks: Stacks::new(&process.tables, pid) }
+    Subject { process, stacks: Stacks::new(&process.tables, pid), owned: BTreeMap::new() }
 }
 
 /// A GPU's UUID as NVML writes it.

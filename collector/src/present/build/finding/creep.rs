@@ -13,7 +13,7 @@ use crate::{
         rate::rate,
     },
     present::{
-        build::sites::SiteBook,
+        build::{device, sites::SiteBook},
         report::{Confidence, Evidence, Finding, Process, Rate},
         text::{bytes, clock, count, percent},
         total,
@@ -178,9 +178,10 @@ fn finding(
 }
 
 /// Whose blocks strand it.
-fn held_by(case: &Case<'_>, subjects: &[Subject<'_>]) -> Vec<Holder> {
-    let segments = subjects[case.subject].process.played.state.segments(case.place.device.device);
-    holders(&map(&segments, u64::MAX).pins)
+fn held_by(case: &Case<'_>, subjects: &mut [Subject<'_>]) -> Vec<Holder> {
+    let owned = device::owned(&mut subjects[case.subject], case.place.device.device);
+    let segments = owned.segments.iter().map(|(_, segment, _)| segment);
+    holders(&map(segments, u64::MAX).pins)
 }
 
 /// The sentence. What stands before its colon is short enough for one line.

@@ -12,7 +12,7 @@ use crate::{
         out_of_memory::Room,
     },
     present::{
-        build::sites::SiteBook,
+        build::{device, sites::SiteBook},
         report::{Confidence, Evidence, Finding, Process},
         text::{bytes, percent},
         total,
@@ -121,13 +121,14 @@ fn unusable(subject: &Subject<'_>, device: Device) -> Option<(u64, u64)> {
 }
 
 /// What the detector says of one device. The map is put together only where it can say something.
-fn stranded(subject: &Subject<'_>, place: &Place<'_>) -> Option<Stranded> {
+fn stranded(subject: &mut Subject<'_>, place: &Place<'_>) -> Option<Stranded> {
     let torch = place.torch().filter(|torch| torch.stranded_bytes >= DEFAULT_STRANDED)?;
     let played = &subject.process.played;
     let gauges = subject.process.gauges.iter().find(|g| g.device == place.device.device)?;
     let rest = played.creeps.get(&gauges.device)?.rest();
-    let segments = played.state.segments(gauges.device);
-    match fragmentation::check(&segments, torch.reserved_bytes, gauges.total, rest) {
+    let owned = device::owned(subject, gauges.device);
+    let segments = owned.segments.iter().map(|(_, segment, _)| segment);
+    match fragmentation::check(segments, torch.reserved_bytes, gauges.total, rest) {
         Verdict::Stranded(finding) => Some(finding),
         Verdict::Fine | Verdict::NotEnough => None,
     }
