@@ -43,9 +43,10 @@ pub struct Room {
 impl Room {
     /// The room for a request of so many bytes.
     #[must_use]
-    pub fn of(segments: &[Segment], requested: u64) -> Self {
+    pub fn of<'a>(segments: impl IntoIterator<Item = &'a Segment> + Clone, requested: u64) -> Self {
         let mut room = Self::default();
-        for segment in segments.iter().filter(|s| s.holds_blocks && s.kind.reserved()) {
+        let its = |segment: &&Segment| segment.holds_blocks && segment.kind.reserved();
+        for segment in segments.clone().into_iter().filter(its) {
             let free = segment.free();
             room.releasable = room.releasable.saturating_add(free.releasable);
             room.stranded = room.stranded.saturating_add(free.stranded);

@@ -114,10 +114,11 @@ fn is_told_as_creep(creeps: &[Finding], place: &Place<'_>) -> bool {
 
 /// How much of what is free cannot serve the larger requests; `None` where nothing is free, or no
 /// request was seen.
-fn unusable(subject: &Subject<'_>, device: Device) -> Option<(u64, u64)> {
-    let played = &subject.process.played;
-    let request = played.requests.get(&device)?.nearly_all()?;
-    Some((request, Room::of(&played.state.segments(device), request).unusable()?))
+fn unusable(subject: &mut Subject<'_>, device: Device) -> Option<(u64, u64)> {
+    let request = subject.process.played.requests.get(&device)?.nearly_all()?;
+    let owned = device::owned(subject, device);
+    let segments = owned.segments.iter().map(|(_, segment, _)| segment);
+    Some((request, Room::of(segments, request).unusable()?))
 }
 
 /// What the detector says of one device. The map is put together only where it can say something.
