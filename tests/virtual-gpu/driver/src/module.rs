@@ -15,8 +15,9 @@ use crate::store;
 /// Size of every variable of a module.
 const VARIABLE: u64 = 64 << 10;
 
-#[derive(Default)]
 struct Module {
+    /// The card that its code lies on.
+    device: Option<usize>,
     functions: BTreeMap<String, u64>,
     variables: BTreeMap<String, u64>,
 }
@@ -42,26 +43,33 @@ fn function(driver: &mut Driver, handle: u64) -> Outcome<&mut Function> {
     driver.modules.functions.get_mut(&handle).ok_or(Code::INVALID_HANDLE)
 }
 
-fn new_module(driver: &mut Driver, out: Out<u64>) -> Outcome {
+/// Its code lies on `device`, which is charged for it as long as it is loaded.
+fn new_module(driver: &mut Driver, out: Out<u64>, image: u64, device: Option<usize>) -> Outcome {
+    if image == 0 {
+        return Err(Code::INVALID_VALUE);
+    }
+    if let Some(device) = device {
+        let bytes = driver.config.module_bytes;
+        let card = driver.devices[device].index;
+        driver.machine.charge(card, bytes).map_err(|_| Code::OUT_OF_MEMORY)?;
+    }
     let handle = driver.new_handle();
-    driver.modules.loaded.insert(handle, Module::default());
+    let made = Module { device, functions: BTreeMap::new(), variables: BTreeMap::new() };
+    driver.modules.loaded.insert(handle, made);
     out.set(handle)
 }
 
 /// A module belongs to a context.
 fn load(driver: &mut Driver, out: Out<u64>, image: u64) -> Outcome {
-    driver.current()?;
-    match image {
-        0 => Err(Code::INVALID_VALUE),
-        _ => new_module(driver, out),
-    }
+    let device = driver.current_device()?;
+    new_module(driver, out, image, Some(device))
 }
 
 fn load_ex(driver: &mut Driver, out: Out<u64>, image: u64, _: u32, _: u64, _: u64) -> Outcome {
     load(driver, out, image)
 }
 
-/// A library does not.
+/// A library does not: a thread without a context may load one, and its code is then on no card.
 fn load_library(
     driver: &mut Driver,
     out: Out<u64>,
@@ -73,14 +81,15 @@ fn load_library(
     _library_values: u64,
     _library_count: u32,
 ) -> Outcome {
-    match code {
-        0 => Err(Code::INVALID_VALUE),
-        _ => new_module(driver, out),
-    }
+    let device = driver.current_device().ok();
+    new_module(driver, out, code, device)
 }
 
 fn unload(driver: &mut Driver, handle: u64) -> Outcome {
     let module = driver.modules.loaded.remove(&handle).ok_or(Code::INVALID_HANDLE)?;
+    if let Some(device) = module.device {
+        driver.machine.give_back(driver.devices[device].index, driver.config.module_bytes);
+    }
     for function in module.functions.values() {
         driver.modules.functions.remove(function);
     }

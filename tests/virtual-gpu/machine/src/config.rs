@@ -20,6 +20,8 @@ pub struct Config {
     pub compute_capability: u32,
     /// `VGPU_CONTEXT_MB`: what a context costs on its card, in bytes here. Default 500 MiB.
     pub context_bytes: u64,
+    /// `VGPU_MODULE_MB`: what the code of a loaded module costs on its card, in bytes here. Default 0.
+    pub module_bytes: u64,
     /// `VGPU_DRIVER_VERSION`: 1000 × major + 10 × minor. Default 13000.
     pub driver_version: u32,
     /// `VGPU_COPY_MAX_MB`: a copy or non-zero fill longer than this is skipped, in bytes here, so
@@ -50,6 +52,7 @@ impl Config {
             total_bytes: number("VGPU_TOTAL_MB", 81920).clamp(1, 1 << 21) * MIB,
             compute_capability: number("VGPU_CC", 90) as u32,
             context_bytes: number("VGPU_CONTEXT_MB", 500) * MIB,
+            module_bytes: number("VGPU_MODULE_MB", 0) * MIB,
             driver_version: number("VGPU_DRIVER_VERSION", 13000) as u32,
             copy_max_bytes: number("VGPU_COPY_MAX_MB", 256) * MIB,
             log_dir: get("VGPU_LOG").filter(|dir| !dir.is_empty()).map(PathBuf::from),
