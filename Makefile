@@ -3,7 +3,7 @@
 #   make demo    a vision-language job on a virtual GPU, and the report about it
 #   make test    everything CI checks
 #   make bench   what tracing costs
-#   make corpus  how often the detectors are right, into docs/corpus.md
+#   make corpus  how often the detectors are right, into docs/corpus.md and docs/findings.md
 # and with the SGLang server, whose Python packages take 10 GB in the user's cache folder:
 #   make demo-sglang, make test-sglang, make bench-sglang
 
@@ -58,7 +58,7 @@ bench: build environment
 	MEMTRACE=$(abspath $(release))/memtrace tests/bench/run
 
 corpus:
-	cargo run --quiet --release --package memtrace-tests --bin corpus -- --write docs/corpus.md
+	cargo run --quiet --release --package memtrace-tests --bin corpus -- --write docs
 
 # Skipped, with the reason, where there is no GPU.
 real-gpu: build

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use collector::detect::fragmentation;
 use collector::detect::growth::Growth;
 use collector::detect::leak::{Held, Leaks};
 use collector::detect::tables::{Entry, Tables};
@@ -29,7 +30,10 @@ pub struct Cost {
     pub tables: Duration,
     /// The last look at each process by all detectors of its timeline.
     pub finish: Duration,
-    /// The report: what is told of single moments (fragmentation among it), and all that is no detector's.
+    /// The map of each process, and what is stranded in it.
+    pub map: Duration,
+    /// The report: what is told of single moments (fragmentation among it), and all that is no detector's. It puts
+    /// the maps together once more.
     pub report: Duration,
     /// Telling one block's birth or death.
     pub event: Duration,
@@ -40,8 +44,15 @@ pub struct Cost {
 /// Measures it.
 pub fn measure() -> Cost {
     let zero = Duration::ZERO;
-    let mut cost =
-        Cost { look: zero, tables: zero, finish: zero, report: zero, event: zero, found: 0 };
+    let mut cost = Cost {
+        look: zero,
+        tables: zero,
+        finish: zero,
+        map: zero,
+        report: zero,
+        event: zero,
+        found: 0,
+    };
     let mut players = Vec::new();
     let (now, before) = (HOURS * 60 * MINUTE, (HOURS * 60 - 10) * MINUTE);
     for process in 0..PROCESSES {
@@ -71,8 +82,15 @@ pub fn measure() -> Cost {
         players.push(played(&live));
     }
     let begun = Instant::now();
-    let processes = (0..).zip(players).map(|(pid, player)| process(pid, player)).collect();
+    let processes: Vec<Process> =
+        (0..).zip(players).map(|(pid, player)| process(pid, player)).collect();
     cost.finish = begun.elapsed();
+    let begun = Instant::now();
+    for process in &processes {
+        let segments = process.played.state.segments(0);
+        std::hint::black_box(fragmentation::map(&segments, now));
+    }
+    cost.map = begun.elapsed();
     let begun = Instant::now();
     let report = build(&Job { processes, ..Job::default() }, Detail::default());
     cost.report = begun.elapsed();

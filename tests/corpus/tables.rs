@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::course::Unit;
+use crate::matrix::Row;
 use crate::play::Fed;
 use crate::score::{Counts, percentile, share, upper_bound};
 use crate::sites::{HELD_OUT, Outcome, Seeds};
@@ -20,17 +21,18 @@ leak has a twin that differs by one leaking site. Precision is told for as many 
 What each finding means, and with which limits: [findings.md](findings.md).
 ";
 
-/// All of it, over `number` seeds a family.
-pub fn document(number: u64) -> String {
+/// All of it, over `number` seeds a family; and the confusion matrix of each detector.
+pub fn document(number: u64) -> (String, Vec<Row>) {
     let mut text = HEAD.to_owned();
+    let mut rows = Vec::new();
     let _ = writeln!(text, "\n{number} runs of each family.\n");
     for unit in [Unit::Seconds, Unit::Steps] {
-        leaks(&mut text, unit, number);
+        rows.push(leaks(&mut text, unit, number));
     }
-    growth(&mut text, number);
-    creep(&mut text, number);
+    rows.push(growth(&mut text, number));
+    rows.push(creep(&mut text, number));
     boundaries(&mut text, number);
-    text
+    (text, rows)
 }
 
 fn percent(part: f64) -> String {
@@ -41,7 +43,7 @@ fn mark(name: &str, held_out: &[&str]) -> String {
     if held_out.contains(&name) { format!("{name} †") } else { name.to_owned() }
 }
 
-fn leaks(text: &mut String, unit: Unit, number: u64) {
+fn leaks(text: &mut String, unit: Unit, number: u64) -> Row {
     let (title, floor, by) = match unit {
         Unit::Seconds => ("Leak by site, by time: four hours", "0.5 MiB a minute", "minutes"),
         Unit::Steps => ("Leak by site, by steps: 240 steps", "64 KiB a step", "steps"),
@@ -66,6 +68,7 @@ fn leaks(text: &mut String, unit: Unit, number: u64) {
     }
     let nameless = sites::run(unit, Seeds::HeldOut, number, Fed::Nameless);
     summary(text, "held out, names of caches hidden", &nameless);
+    let counts = held_out.pooled().0;
     let mut latencies = held_out.latencies;
     let _ = writeln!(
         text,
@@ -82,6 +85,11 @@ fn leaks(text: &mut String, unit: Unit, number: u64) {
          minutes or steps. What has no such name and fills for longer\nis a false alarm.\n",
         wrong.join(", ")
     );
+    let name = match unit {
+        Unit::Seconds => "leak, by time",
+        Unit::Steps => "leak, by steps",
+    };
+    Row { name, counts }
 }
 
 fn of_benign(family: &sites::Family) -> String {
@@ -127,7 +135,7 @@ fn summary(text: &mut String, name: &str, outcome: &Outcome) {
     );
 }
 
-fn growth(text: &mut String, number: u64) {
+fn growth(text: &mut String, number: u64) -> Row {
     text.push_str(
         "## Growth of totals: four hours, a figure every ten seconds\n\nFlagged at the end is what a \
          report says; ever, what somebody sees who looks every ten minutes and\nbelieves two looks in \
@@ -135,7 +143,7 @@ fn growth(text: &mut String, number: u64) {
          tells it from a leak: growth alone makes a process suspect, never more.\n\n\
          | family | runs | at the end | ever |\n|---|---|---|---|\n",
     );
-    let mut sums = Vec::new();
+    let (mut sums, mut report) = (Vec::new(), Counts::default());
     for (name, seeds) in [("held out", Seeds::HeldOut), ("tuning", Seeds::Tuning)] {
         let (mut at_end, mut ever, mut plain) =
             (Counts::default(), Counts::default(), Counts::default());
@@ -154,6 +162,9 @@ fn growth(text: &mut String, number: u64) {
                 );
             }
         }
+        if seeds == Seeds::HeldOut {
+            report = at_end;
+        }
         sums.push((format!("{name}, at the end"), at_end, Some(plain)));
         sums.push((format!("{name}, ever"), ever, None));
     }
@@ -171,9 +182,10 @@ fn growth(text: &mut String, number: u64) {
             percent(share(counts.false_alerts, counts.benign)),
         );
     }
+    Row { name: "growth, at the end of a run", counts: report }
 }
 
-fn creep(text: &mut String, number: u64) {
+fn creep(text: &mut String, number: u64) -> Row {
     text.push_str(
         "\n## Creep: 60 to 400 requests through a caching allocator\n\nThe allocator is a small one \
          that does with segments as PyTorch's does. A run creeps if what is reserved\nbeyond blocks at \
@@ -200,6 +212,7 @@ fn creep(text: &mut String, number: u64) {
         counts.false_alerts,
         counts.benign
     );
+    Row { name: "creep", counts }
 }
 
 fn boundaries(text: &mut String, number: u64) {

@@ -1,6 +1,6 @@
 //! What is told of how a process's memory went: leaks and growth, in time or in steps.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     detect::{
@@ -172,17 +172,18 @@ impl Clock<'_> {
 
 /// The site that has most of these blocks, and their bytes.
 fn most_of<'a>(blocks: impl Iterator<Item = &'a LiveBlock>) -> Option<(Site, u64)> {
-    let mut by_site: BTreeMap<Site, u64> = BTreeMap::new();
+    let mut by_site: HashMap<Site, u64> = HashMap::new();
     for block in blocks {
         let sum = by_site.entry(block.site).or_default();
         *sum = sum.saturating_add(block.bytes);
     }
-    by_site.into_iter().max_by_key(|(_, sum)| *sum)
+    by_site.into_iter().max_by_key(|(site, sum)| (*sum, *site))
 }
 
 /// What held at the end, and what held at the last look before it and does no more.
 fn join(before: &[leak::Finding], found: Vec<leak::Finding>) -> Vec<(leak::Finding, bool)> {
-    let ended = before.iter().filter(|old| found.iter().all(|new| new.site != old.site));
+    let goes_on: HashSet<Site> = found.iter().map(|new| new.site).collect();
+    let ended = before.iter().filter(|old| !goes_on.contains(&old.site));
     let mut all: Vec<_> = ended.map(|old| (*old, false)).collect();
     all.extend(found.into_iter().map(|new| (new, true)));
     all.sort_by_key(|(found, _)| std::cmp::Reverse(found.bytes));

@@ -258,7 +258,10 @@ fn retain(fed: &mut Fed, stepping: &Stepping, live: &[LiveBlock]) {
 }
 
 fn live(state: &State) -> Vec<LiveBlock> {
-    state.live_blocks().collect()
+    let mut live = Vec::new();
+    // Not by `collect`, which asks the chain for one at a time: slow for a large table.
+    state.live_blocks().for_each(|block| live.push(block));
+    live
 }
 
 fn held(block: &LiveBlock, at: impl Fn(u64) -> u64) -> Held {
