@@ -6,6 +6,8 @@ pub mod end;
 mod growing;
 mod moment;
 mod played;
+#[cfg(test)]
+mod played_tests;
 pub mod proc_fs;
 pub mod redact;
 mod replaced;

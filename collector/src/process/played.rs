@@ -234,7 +234,3 @@ impl<O: Observer> Player<O> {
         self.observer.applied(&mut self.state, event);
     }
 }
-
-#[cfg(test)]
-#[path = "played_tests.rs"]
-mod tests;

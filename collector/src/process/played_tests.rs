@@ -2,13 +2,14 @@
 
 use wire::record::{Class, Verb};
 
-use super::*;
+use super::played::*;
 use crate::{
-    ledger::{Instance, Tables},
-    outside::{Kind, Line},
+    ledger::{Event, Instance, Live, Step, Tables},
+    outside::{Kind, Line, Queue},
     phase,
     process::Detectors,
     source::fake::{entry, record},
+    state::State,
 };
 
 fn event(position: u64, verb: Verb, address: u64, time: u64, age: u64) -> Event {
