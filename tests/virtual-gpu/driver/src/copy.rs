@@ -1,5 +1,6 @@
 //! Copies. They are real and done when the call returns, except in a stream that is capturing.
 
+use crate::array::Arrays;
 use crate::capture::NodeKind;
 use crate::driver::Driver;
 use crate::error::{Code, Outcome};
@@ -17,7 +18,7 @@ struct Side3 {
     kind: u32,
     host: u64,
     device: u64,
-    _array: u64,
+    array: u64,
     _context: u64,
     pitch: u64,
     height: u64,
@@ -43,7 +44,7 @@ struct Side2 {
     kind: u32,
     host: u64,
     device: u64,
-    _array: u64,
+    array: u64,
     pitch: u64,
 }
 
@@ -59,9 +60,9 @@ struct Copy2 {
 
 impl From<Side2> for Side3 {
     fn from(side: Side2) -> Self {
-        let Side2 { x, y, kind, host, device, pitch, .. } = side;
-        let (z, _level, _array, _context, height) = (0, 0, 0, 0, 0);
-        Self { x, y, z, _level, kind, host, device, _array, _context, pitch, height }
+        let Side2 { x, y, kind, host, device, array, pitch } = side;
+        let (z, _level, _context, height) = (0, 0, 0, 0);
+        Self { x, y, z, _level, kind, host, device, array, _context, pitch, height }
     }
 }
 
@@ -73,14 +74,15 @@ impl From<Copy2> for Copy3 {
 }
 
 impl Side3 {
-    /// Address of a row; arrays have none.
-    fn row(&self, y: u64, z: u64) -> Outcome<u64> {
-        let base = match self.kind {
-            1 => self.host,
-            2 | 4 => self.device,
-            _ => return Err(Code::NOT_SUPPORTED),
+    /// Address of a row.
+    fn row(&self, arrays: &Arrays, y: u64, z: u64) -> Outcome<u64> {
+        let (base, pitch, height) = match self.kind {
+            1 => (self.host, self.pitch, self.height),
+            2 | 4 => (self.device, self.pitch, self.height),
+            3 => arrays.get(self.array)?.rows()?,
+            _ => return Err(Code::INVALID_VALUE),
         };
-        Ok(base + ((self.z + z) * self.height + self.y + y) * self.pitch + self.x)
+        Ok(base + ((self.z + z) * height + self.y + y) * pitch + self.x)
     }
 }
 
@@ -177,7 +179,9 @@ fn rows(driver: &mut Driver, copy: Copy3) -> Outcome {
     driver.current()?;
     for z in 0..copy.depth {
         for y in 0..copy.height {
-            driver.transfer(copy.to.row(y, z)?, copy.from.row(y, z)?, copy.width)?;
+            let arrays = &driver.arrays;
+            let (to, from) = (copy.to.row(arrays, y, z)?, copy.from.row(arrays, y, z)?);
+            driver.transfer(to, from, copy.width)?;
         }
     }
     Ok(())

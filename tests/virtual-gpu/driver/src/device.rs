@@ -144,7 +144,8 @@ fn attribute(driver: &mut Driver, out: Out<i32>, kind: i32, device: i32) -> Outc
         33 => bus,
         75 => capability / 10,
         76 => capability % 10,
-        120 | 127 => (capability >= 90).into(),
+        // Clusters, tensor maps, multicast.
+        120 | 127 | 132 => (capability >= 90).into(),
         1..=161 => FIXED.iter().find(|(number, _)| *number == kind).map_or(0, |&(_, value)| value),
         _ => return Err(Code::INVALID_VALUE),
     };

@@ -6,18 +6,21 @@ use std::sync::{Mutex, PoisonError};
 
 use machine::{CallLog, Config, Field, Machine};
 
+use crate::array::Arrays;
 use crate::capture::Captures;
 use crate::context::Contexts;
 use crate::device::{self, Device};
 use crate::error::{Code, Outcome, status};
 use crate::event::Event;
+use crate::exchange::Imports;
 use crate::graph::Graphs;
 use crate::host::HostMemory;
-use crate::ipc::Imports;
+use crate::ipc::IpcHandles;
 use crate::memory::Memory;
 use crate::module::Modules;
 use crate::physical::PhysicalMemory;
 use crate::pool::Pools;
+use crate::sharing::Sharing;
 use crate::stream::Streams;
 use crate::vmm::Vmm;
 
@@ -36,8 +39,11 @@ pub struct Driver {
     pub devices: Vec<Device>,
     pub contexts: Contexts,
     pub memory: Memory,
+    pub arrays: Arrays,
     pub host: HostMemory,
     pub imports: Imports,
+    pub ipc_handles: IpcHandles,
+    pub sharing: Sharing,
     pub physical: PhysicalMemory,
     pub vmm: Vmm,
     pub pools: Pools,
@@ -62,8 +68,11 @@ impl Driver {
             devices: Vec::new(),
             contexts: Contexts::default(),
             memory: Memory::default(),
+            arrays: Arrays::default(),
             host: HostMemory::default(),
             imports: Imports::default(),
+            ipc_handles: IpcHandles::default(),
+            sharing: Sharing::default(),
             physical: PhysicalMemory::default(),
             vmm: Vmm::default(),
             pools: Pools::default(),
@@ -154,7 +163,9 @@ pub fn with<T>(body: impl FnOnce(&mut Driver) -> Outcome<T>) -> Outcome<T> {
         return Err(Code::NOT_INITIALIZED);
     }
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    body(state.as_mut().ok_or(Code::NOT_INITIALIZED)?)
+    let driver = state.as_mut().ok_or(Code::NOT_INITIALIZED)?;
+    driver.settle_waiting();
+    body(driver)
 }
 
 /// The same for an exported function: gives the number that its caller sees.

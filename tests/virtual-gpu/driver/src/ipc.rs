@@ -1,55 +1,35 @@
 //! Allocations and events for other processes, by the old 64-byte handles.
 //!
-//! A handle names the exporter's file by process and descriptor; the importer opens it through
-//! `/proc`. So both must run as one user, and the exporter must live.
+//! A handle opened several times has one address, and is closed as often.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::fd::AsRawFd;
 
 use machine::{dec, hex};
 
 use crate::driver::Driver;
 use crate::error::{Code, Outcome};
+use crate::exchange::Handle;
 use crate::export::{Export, exports};
 use crate::ffi::Out;
 use crate::memory::Kind;
-use crate::store;
 
 const MAGIC: u64 = 0x7667_7075_6970_6331;
-const PAGE: u64 = 4096;
 
-/// `CUipcMemHandle`, passed by value.
-#[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Handle {
-    magic: u64,
-    pid: u32,
-    fd: i32,
-    device: u64,
-    offset: u64,
-    size: u64,
-    /// Tells apart what stood at the same place one after the other.
-    id: u64,
-    _rest: [u64; 2],
-}
-
-struct Import {
+struct Opened {
     address: u64,
     users: u64,
 }
 
-/// What this process has open, by handle.
+/// What this process has open by such handles.
 #[derive(Default)]
-pub struct Imports {
-    open: BTreeMap<Handle, Import>,
+pub struct IpcHandles {
+    open: BTreeMap<Handle, Opened>,
 }
 
-impl Imports {
-    /// Takes an import out of the process, however many users it had.
-    pub fn end(&mut self, address: u64, room: u64) {
+impl IpcHandles {
+    /// Its memory is gone, however many users it had.
+    pub fn forget(&mut self, address: u64) {
         self.open.retain(|_, open| open.address != address);
-        store::release(address - address % PAGE, room);
     }
 }
 
@@ -59,24 +39,14 @@ fn get_handle(driver: &mut Driver, out: Out<Handle>, address: u64) -> Outcome {
     if found.kind != Kind::Linear {
         return Err(Code::INVALID_VALUE);
     }
-    let card = &driver.devices[found.device];
-    let handle = Handle {
-        magic: MAGIC,
-        pid: std::process::id(),
-        fd: card.store.file().as_raw_fd(),
-        device: card.index as u64,
-        offset: card.store.offset(start),
-        size: found.size,
-        id: found.id,
-        _rest: [0; 2],
-    };
+    let handle = driver.handle_of(MAGIC, start, found);
     let fields = [hex("dptr", start), dec("size", found.size)];
     driver.note("cuIpcGetMemHandle", &fields, Ok(()))?;
     out.set(handle)
 }
 
-fn map(driver: &mut Driver, handle: Handle) -> Outcome<u64> {
-    let device = driver.current_device()?;
+fn open(driver: &mut Driver, handle: Handle) -> Outcome<u64> {
+    driver.current()?;
     if handle.magic != MAGIC {
         return Err(Code::INVALID_VALUE);
     }
@@ -84,23 +54,12 @@ fn map(driver: &mut Driver, handle: Handle) -> Outcome<u64> {
     if handle.pid == std::process::id() {
         return Err(Code::INVALID_CONTEXT);
     }
-    if let Some(open) = driver.imports.open.get_mut(&handle) {
+    if let Some(open) = driver.ipc_handles.open.get_mut(&handle) {
         open.users += 1;
         return Ok(open.address);
     }
-    let path = format!("/proc/{}/fd/{}", handle.pid, handle.fd);
-    let options = File::options().read(true).write(true).open(path);
-    let file = options.map_err(|_| Code::INVALID_VALUE)?;
-    let within = handle.offset % PAGE;
-    let room = (within + handle.size).next_multiple_of(PAGE);
-    let base = store::reserve(room, store::GRANULE, 0).map_err(|_| Code::OUT_OF_MEMORY)?;
-    if store::place(&file, handle.offset - within, base, room, true).is_err() {
-        store::release(base, room);
-        return Err(Code::INVALID_VALUE);
-    }
-    let address = base + within;
-    driver.book(address, handle.size, room, Kind::Imported, device);
-    driver.imports.open.insert(handle, Import { address, users: 1 });
+    let address = driver.open_shared(handle, Kind::Imported)?;
+    driver.ipc_handles.open.insert(handle, Opened { address, users: 1 });
     Ok(address)
 }
 
@@ -108,7 +67,7 @@ fn open_handle(driver: &mut Driver, out: Out<u64>, handle: Handle, _flags: u32) 
     if out.is_null() {
         return Err(Code::INVALID_VALUE);
     }
-    let opened = map(driver, handle);
+    let opened = open(driver, handle);
     let fields = [
         hex("dptr", opened.unwrap_or(0)),
         dec("size", handle.size),
@@ -117,9 +76,9 @@ fn open_handle(driver: &mut Driver, out: Out<u64>, handle: Handle, _flags: u32) 
     out.set(driver.note("cuIpcOpenMemHandle", &fields, opened)?)
 }
 
-fn unmap(driver: &mut Driver, address: u64) -> Outcome {
-    let known = driver.imports.open.iter_mut().find(|(_, open)| open.address == address);
-    let (_, open) = known.ok_or(Code::INVALID_VALUE)?;
+fn close(driver: &mut Driver, address: u64) -> Outcome {
+    let known = driver.ipc_handles.open.values_mut().find(|open| open.address == address);
+    let open = known.ok_or(Code::INVALID_VALUE)?;
     open.users -= 1;
     match open.users {
         0 => driver.free_at(address).map(|_| ()),
@@ -128,7 +87,7 @@ fn unmap(driver: &mut Driver, address: u64) -> Outcome {
 }
 
 fn close_handle(driver: &mut Driver, address: u64) -> Outcome {
-    let outcome = unmap(driver, address);
+    let outcome = close(driver, address);
     driver.note("cuIpcCloseMemHandle", &[hex("dptr", address)], outcome)
 }
 
@@ -168,5 +127,3 @@ pub static EXPORTS: &[Export] = exports! {
         4010: cuIpcOpenEventHandle,
     }
 };
-
-const _: () = assert!(size_of::<Handle>() == 64);

@@ -11,6 +11,8 @@ fn refuse() -> Outcome {
 
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
+    cuArray3DCreate() => free refuse { 2000: cuArray3DCreate }
+    cuArrayCreate() => free refuse { 2000: cuArrayCreate }
     cuDeviceTotalMem() => free refuse { 2000: cuDeviceTotalMem }
     cuMemAlloc() => free refuse { 2000: cuMemAlloc }
     cuMemAllocHost() => free refuse { 2000: cuMemAllocHost }

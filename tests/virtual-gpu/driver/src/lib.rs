@@ -17,13 +17,16 @@
 #![allow(clippy::too_many_arguments)]
 
 mod arena;
+mod array;
 mod capture;
 mod context;
 mod copy;
+mod descriptor;
 mod device;
 mod driver;
 mod error;
 mod event;
+mod exchange;
 mod export;
 mod ffi;
 mod fill;
@@ -37,12 +40,15 @@ mod legacy;
 mod linear;
 mod memory;
 mod module;
+mod multicast;
 mod physical;
 mod pointer;
 mod pool;
 mod pool_query;
+mod pool_share;
 mod proc_address;
 mod ranges;
+mod sharing;
 mod store;
 mod stream;
 mod tensor_map;

@@ -80,8 +80,8 @@ fn give(driver: &mut Driver, address: u64) -> Outcome<u64> {
     driver.current()?;
     let known = driver.memory.at(address).ok_or(Code::INVALID_VALUE)?;
     match known.kind {
-        // Those have their own ways to go.
-        Kind::Imported | Kind::Variable => Err(Code::INVALID_VALUE),
+        // Those have their own ways to go, or no address that anybody knows.
+        Kind::Array | Kind::Imported | Kind::Variable => Err(Code::INVALID_VALUE),
         _ => driver.free_at(address).map(|freed| freed.size),
     }
 }

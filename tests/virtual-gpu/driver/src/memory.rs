@@ -12,12 +12,16 @@ use crate::store::{self, GRANULE};
 pub enum Kind {
     /// `cuMemAlloc`: charged to its card.
     Linear,
+    /// An array's: as `Linear`, but nobody knows its address.
+    Array,
     /// `cuMemAllocManaged`: the host's memory, may exceed the card.
     Managed,
     /// From the pool with this handle; the pool is charged, not the block.
     Pool(u64),
-    /// Another process's allocation, charged there.
+    /// Another process's allocation, charged there; closed as it was opened.
     Imported,
+    /// The same out of another process's pool: freed like any memory of a pool.
+    ImportedFromPool(u64),
     /// A module's variable; the host's memory, so that it is no noise in a trace.
     Variable,
 }
@@ -63,11 +67,16 @@ impl Memory {
 }
 
 impl Driver {
+    /// A number that no other memory of this process ever has.
+    pub fn new_id(&mut self) -> u64 {
+        self.memory.last_id += 1;
+        self.memory.last_id
+    }
+
     /// Puts an allocation into the books.
     pub fn book(&mut self, address: u64, size: u64, room: u64, kind: Kind, device: usize) {
         let context = self.current().unwrap_or(0);
-        self.memory.last_id += 1;
-        let id = self.memory.last_id;
+        let id = self.new_id();
         let allocation = Allocation { size, room, kind, device, context, id };
         self.memory.by_address.insert(address, allocation);
     }
@@ -106,13 +115,26 @@ impl Driver {
     /// Ends an allocation of any kind, if one starts there.
     pub fn free_at(&mut self, address: u64) -> Outcome<Allocation> {
         let freed = self.memory.remove(address).ok_or(Code::INVALID_VALUE)?;
+        self.end_or_wait(address, freed);
+        Ok(freed)
+    }
+
+    /// What an allocation took goes back to where it came from.
+    pub fn end(&mut self, address: u64, freed: Allocation) {
         match freed.kind {
             Kind::Linear => self.give_linear(freed.device, address, freed.room),
+            Kind::Array => {
+                self.arrays.forget(address);
+                self.give_linear(freed.device, address, freed.room);
+            }
             Kind::Managed | Kind::Variable => store::release(address, freed.room),
-            Kind::Imported => self.imports.end(address, freed.room),
+            Kind::Imported => {
+                self.ipc_handles.forget(address);
+                self.close_shared(address, freed.room);
+            }
+            Kind::ImportedFromPool(_) => self.close_shared(address, freed.room),
             Kind::Pool(pool) => self.give_to_pool(pool, address, freed.room),
         }
-        Ok(freed)
     }
 
     /// Ends all allocations of a context. Gives the bytes of card memory among them.
@@ -122,7 +144,7 @@ impl Driver {
         let mut freed = 0;
         for address in all.collect::<Vec<_>>() {
             if let Ok(allocation) = self.free_at(address)
-                && matches!(allocation.kind, Kind::Linear | Kind::Pool(_))
+                && matches!(allocation.kind, Kind::Linear | Kind::Array | Kind::Pool(_))
             {
                 freed += allocation.size;
             }

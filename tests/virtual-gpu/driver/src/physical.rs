@@ -1,7 +1,7 @@
 //! Physical memory by handles, which lives without an address.
 //!
-//! A handle's memory lives while the handle has a user or a mapping; it is charged to the process
-//! that created it.
+//! A handle's memory lives while the handle has a user, a mapping or a multicast object that it is
+//! bound to; it is charged to the process that created it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,6 +12,7 @@ use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::export::{Export, exports};
 use crate::ffi::{In, Out};
+use crate::multicast::Team;
 use crate::store::GRANULE;
 
 /// `CUmemLocation`.
@@ -37,25 +38,38 @@ pub struct Props {
 }
 
 impl Props {
-    /// What is known of memory that another process created on a card.
-    pub fn of_device(device: usize) -> Self {
+    /// Pinned memory of a card.
+    pub fn of_device(device: usize, handle_types: i32) -> Self {
         let place = Location { kind: DEVICE, id: device as i32 };
-        Self { kind: 1, handle_types: 1, place, security: 0, flags: 0 }
+        Self { kind: 1, handle_types, place, security: 0, flags: 0 }
     }
 }
 
-/// Physical memory that one handle stands for.
+/// Where what a handle stands for lies.
+pub enum Backing {
+    /// In this process's file of the card.
+    Own,
+    /// Where another process created it: in that process's file, held by that number.
+    Imported(File, usize),
+    /// In the memory of others, which is bound to it: a multicast object.
+    Multicast(Team),
+}
+
+/// Physical memory that one handle stands for, or a multicast object.
 pub struct Physical {
     /// This process's ordinal of the card.
     pub device: usize,
     pub offset: u64,
     pub size: u64,
+    /// Never used twice in a process.
+    pub id: u64,
     pub props: Props,
-    /// Where another process created it: that process's file.
-    pub imported: Option<File>,
+    pub backing: Backing,
     /// Users of the handle: its creator, and who retained or imported it.
     pub users: u64,
     pub mappings: u64,
+    /// Multicast objects that it is bound to, as often as it is.
+    pub bindings: u64,
 }
 
 /// All physical memory with a handle.
@@ -73,10 +87,12 @@ impl Driver {
         device: usize,
         (offset, size): (u64, u64),
         props: Props,
-        imported: Option<File>,
+        backing: Backing,
     ) -> u64 {
         let handle = self.physical.unused.pop().unwrap_or_else(|| self.new_handle());
-        let physical = Physical { device, offset, size, props, imported, users: 1, mappings: 0 };
+        let (id, users, mappings, bindings) = (self.new_id(), 1, 0, 0);
+        let physical =
+            Physical { device, offset, size, id, props, backing, users, mappings, bindings };
         self.physical.living.insert(handle, physical);
         handle
     }
@@ -89,14 +105,21 @@ impl Driver {
 
     /// Ends physical memory that nothing holds any more.
     pub fn settle_physical(&mut self, handle: u64) {
-        let held = |physical: &Physical| physical.users > 0 || physical.mappings > 0;
+        let held = |physical: &Physical| {
+            physical.users > 0 || physical.mappings > 0 || physical.bindings > 0
+        };
         if self.physical.living.get(&handle).is_none_or(held) {
             return;
         }
         if let Some(gone) = self.physical.living.remove(&handle) {
             self.physical.unused.push(handle);
-            if gone.imported.is_none() {
-                self.give_physical(gone.device, gone.offset, gone.size);
+            match gone.backing {
+                Backing::Own => {
+                    let (range, name) = ((gone.offset, gone.size), hex("handle", handle));
+                    self.give_or_wait(gone.device, range, gone.id, name);
+                }
+                Backing::Imported(_, hold) => self.machine.let_go(hold),
+                Backing::Multicast(team) => self.unbind_all(team),
             }
         }
     }
@@ -119,7 +142,7 @@ fn make(driver: &mut Driver, size: usize, props: Props) -> Outcome<u64> {
     driver.device(props.place.id)?;
     let device = props.place.id as usize;
     let offset = driver.take_physical(device, size)?;
-    Ok(driver.book_physical(device, (offset, size), props, None))
+    Ok(driver.book_physical(device, (offset, size), props, Backing::Own))
 }
 
 fn create(

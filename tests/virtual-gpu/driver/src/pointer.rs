@@ -34,7 +34,10 @@ fn facts(driver: &Driver, address: u64) -> Option<Facts> {
             id: found.id,
             managed: found.kind == Kind::Managed,
             ipc: found.kind == Kind::Linear,
-            pool: if let Kind::Pool(pool) = found.kind { pool } else { 0 },
+            pool: match found.kind {
+                Kind::Pool(pool) | Kind::ImportedFromPool(pool) => pool,
+                _ => 0,
+            },
             handle_types: 0,
         });
     }

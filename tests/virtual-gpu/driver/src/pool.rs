@@ -15,6 +15,13 @@ use crate::memory::Kind;
 
 const STEP: u64 = 32 << 20;
 
+/// Whose pool an imported one is: the process, and its own handle.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    pub owner: u32,
+    pub pool: u64,
+}
+
 /// One pool.
 pub struct Pool {
     /// This process's ordinal of the card.
@@ -27,6 +34,8 @@ pub struct Pool {
     pub reuse: [i32; 3],
     pub used_peak: u64,
     pub reserved_peak: u64,
+    /// Of one that another process exported. It gives no blocks but those that are imported.
+    pub origin: Option<Origin>,
     /// Destroyed by its owner; it goes when its last block does.
     leaving: bool,
 }
@@ -43,6 +52,7 @@ impl Pool {
             reuse: [1; 3],
             used_peak: 0,
             reserved_peak: 0,
+            origin: None,
             leaving: false,
         }
     }
@@ -237,14 +247,16 @@ fn alloc(driver: &mut Driver, out: Out<u64>, bytes: usize, stream: u64) -> Outco
 }
 
 fn alloc_from(driver: &mut Driver, out: Out<u64>, bytes: usize, pool: u64, stream: u64) -> Outcome {
-    driver.pool(pool)?;
+    if driver.pool(pool)?.origin.is_some() {
+        return Err(Code::INVALID_VALUE);
+    }
     alloc_named(driver, "cuMemAllocFromPoolAsync", out, bytes, Some(pool), stream)
 }
 
 fn give(driver: &mut Driver, address: u64, stream: u64) -> Outcome<u64> {
     driver.stream_context(stream)?;
     let known = driver.memory.at(address).ok_or(Code::INVALID_VALUE)?;
-    if !matches!(known.kind, Kind::Pool(_) | Kind::Linear) {
+    if !matches!(known.kind, Kind::Pool(_) | Kind::ImportedFromPool(_) | Kind::Linear) {
         return Err(Code::INVALID_VALUE);
     }
     driver.runs_now(stream, NodeKind::MemoryFree)?;

@@ -103,8 +103,9 @@ fn current_pool(driver: &mut Driver, out: Out<u64>, device: i32) -> Outcome {
 }
 
 fn set_current_pool(driver: &mut Driver, device: i32, handle: u64) -> Outcome {
-    let of = driver.pool(handle)?.device;
-    if of != usize::try_from(device).map_err(|_| Code::INVALID_DEVICE)? {
+    let pool = driver.pool(handle)?;
+    let of = pool.device;
+    if pool.origin.is_some() || of != usize::try_from(device).map_err(|_| Code::INVALID_DEVICE)? {
         return Err(Code::INVALID_VALUE);
     }
     driver.device(device)?.current_pool = handle;

@@ -15,6 +15,7 @@ use crate::ffi::{Out, Text};
 
 const TABLES: &[&[Export]] = &[
     EXPORTS,
+    crate::array::EXPORTS,
     crate::capture::EXPORTS,
     crate::context::EXPORTS,
     crate::copy::EXPORTS,
@@ -31,10 +32,12 @@ const TABLES: &[&[Export]] = &[
     crate::legacy::EXPORTS,
     crate::linear::EXPORTS,
     crate::module::EXPORTS,
+    crate::multicast::EXPORTS,
     crate::physical::EXPORTS,
     crate::pointer::EXPORTS,
     crate::pool::EXPORTS,
     crate::pool_query::EXPORTS,
+    crate::pool_share::EXPORTS,
     crate::stream::EXPORTS,
     crate::tensor_map::EXPORTS,
     crate::vmm::EXPORTS,

@@ -1,8 +1,8 @@
 //! The memory of one card as one process has it: a sparse file, mapped once.
 //!
 //! ```text
-//!   file:   | header: magic, card, size of the export at each granule | data: 2 × the card |
-//!   memory: ^ map                                                     ^ addresses given out
+//!   file:   | header: magic, card, owner, size and id of the export at each granule | data: 2 × the card |
+//!   memory: ^ map                                                                   ^ addresses given out
 //! ```
 //!
 //! Twice the card's size, because the accounting and not the address space decides what fits. A
@@ -13,13 +13,17 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::FileExt;
 
+use machine::ProcessKey;
+
 use crate::ranges::Ranges;
 
 /// The driver gives and takes physical memory in multiples of this.
 pub const GRANULE: u64 = 2 << 20;
 
 const MAGIC: u64 = 0x7667_7075_7374_6f72;
+/// Where the table of exports starts, and what one entry takes.
 const TABLE: u64 = 4096;
+const ENTRY: u64 = 16;
 
 /// One card's memory.
 pub struct Store {
@@ -36,13 +40,16 @@ pub struct Exported {
     pub device: u64,
     /// Bytes of the export.
     pub size: u64,
+    /// The process that owns it, and its own number of it.
+    pub owner: ProcessKey,
+    pub id: u64,
 }
 
 impl Store {
     /// Memory for a card of `total` bytes; `device` is the machine's index of it.
     pub fn new(device: u64, total: u64) -> io::Result<Self> {
         let data = (2 * total).next_multiple_of(GRANULE);
-        let header = (TABLE + data / GRANULE * 8).next_multiple_of(GRANULE);
+        let header = (TABLE + data / GRANULE * ENTRY).next_multiple_of(GRANULE);
         let size = header + data;
         // SAFETY: the name is a C string.
         let fd = unsafe { libc::memfd_create(c"vgpu-memory".as_ptr(), libc::MFD_CLOEXEC) };
@@ -52,7 +59,8 @@ impl Store {
         // SAFETY: just opened, and nobody else's.
         let file = unsafe { File::from_raw_fd(fd) };
         file.set_len(size)?;
-        file.write_all_at(&[MAGIC.to_ne_bytes(), device.to_ne_bytes()].concat(), 0)?;
+        let own = ProcessKey::own();
+        file.write_all_at(&words([MAGIC, device, own.pid.into(), own.start]), 0)?;
         let map = reserve(size, GRANULE, 0)?;
         place(&file, 0, map, size, true)?;
         // SAFETY: the range just mapped. A forked child may not use the driver, so it need not
@@ -100,8 +108,8 @@ impl Store {
 
     /// Opens the file anew for another process, positioned at `offset`: the position travels with
     /// the descriptor and says which part is meant.
-    pub fn export(&self, offset: u64, size: u64) -> io::Result<File> {
-        self.file.write_all_at(&size.to_ne_bytes(), TABLE + offset / GRANULE * 8)?;
+    pub fn export(&self, offset: u64, size: u64, id: u64) -> io::Result<File> {
+        self.file.write_all_at(&words([size, id]), entry(offset))?;
         let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
         let file = File::options().read(true).write(true).open(path)?;
         io::Seek::seek(&mut &file, io::SeekFrom::Start(offset))?;
@@ -120,7 +128,17 @@ pub fn exported(file: &File) -> io::Result<(u64, Exported)> {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let offset = io::Seek::stream_position(&mut &*file)?;
-    Ok((offset, Exported { device: word(8)?, size: word(TABLE + offset / GRANULE * 8)? }))
+    let owner = ProcessKey { pid: word(16)? as u32, start: word(24)? };
+    let (size, id) = (word(entry(offset))?, word(entry(offset) + 8)?);
+    Ok((offset, Exported { device: word(8)?, size, owner, id }))
+}
+
+fn entry(offset: u64) -> u64 {
+    TABLE + offset / GRANULE * ENTRY
+}
+
+fn words<const N: usize>(words: [u64; N]) -> Vec<u8> {
+    words.map(u64::to_ne_bytes).concat()
 }
 
 /// Reserves addresses without memory. `hint` is taken where it is free.
@@ -205,10 +223,11 @@ mod tests {
         let mut store = Store::new(3, 64 << 20).expect("store");
         let _first = store.take(GRANULE).expect("room");
         let offset = store.take(2 * GRANULE).expect("room");
-        let file = store.export(offset, 2 * GRANULE).expect("export");
+        let file = store.export(offset, 2 * GRANULE, 9).expect("export");
         assert!(store.is_same(&file));
         let seen = exported(&file).expect("exported");
-        assert_eq!(seen, (offset, Exported { device: 3, size: 2 * GRANULE }));
+        let owner = ProcessKey::own();
+        assert_eq!(seen, (offset, Exported { device: 3, size: 2 * GRANULE, owner, id: 9 }));
         assert!(exported(&File::open("/proc/self/exe").expect("open")).is_err());
     }
 

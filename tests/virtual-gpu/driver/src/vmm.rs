@@ -8,7 +8,7 @@ use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::export::{Export, exports};
 use crate::ffi::{In, Out};
-use crate::physical::{Location, whole_granules};
+use crate::physical::{Backing, Location, whole_granules};
 use crate::store::{self, GRANULE};
 
 /// `CUmemAccessDesc`.
@@ -125,13 +125,18 @@ fn place(driver: &mut Driver, address: u64, size: usize, offset: usize, handle: 
     if overlaps || !fits || !address.is_multiple_of(GRANULE) {
         return Err(Code::INVALID_VALUE);
     }
+    physical.mappings += 1;
     let (device, at) = (physical.device, physical.offset);
-    let file = match driver.physical.living.get(&handle).and_then(|found| found.imported.as_ref()) {
-        Some(theirs) => theirs,
-        None => driver.devices[device].store.file(),
+    let placed = match &driver.physical.living[&handle].backing {
+        Backing::Own => store::place(driver.devices[device].store.file(), at, address, size, false),
+        Backing::Imported(theirs, _) => store::place(theirs, at, address, size, false),
+        // What is written to all at once is read by kernels only: nobody misses it.
+        Backing::Multicast(_) => store::unplace(address, size),
     };
-    store::place(file, at, address, size, false).map_err(|_| Code::OUT_OF_MEMORY)?;
-    driver.physical(handle)?.mappings += 1;
+    if placed.is_err() {
+        driver.physical(handle)?.mappings -= 1;
+        return Err(Code::OUT_OF_MEMORY);
+    }
     driver.vmm.mappings.insert(address, Mapping { size, handle, flags: libc::PROT_NONE });
     Ok(())
 }

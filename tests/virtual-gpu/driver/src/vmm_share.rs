@@ -1,31 +1,38 @@
 //! Physical handles for other processes, as file descriptors.
 
-use std::fs::File;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::IntoRawFd;
 
 use machine::{dec, hex};
 
+use crate::descriptor::{self, FILE_DESCRIPTOR};
 use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::export::{Export, exports};
 use crate::ffi::Out;
-use crate::physical::Props;
+use crate::multicast::TeamProps;
+use crate::physical::{Backing, Props};
 use crate::store;
 
-const FILE_DESCRIPTOR: i32 = 1;
+const TEAM: u64 = 0x7667_7075_7465_616d;
 
 fn export_fd(driver: &mut Driver, handle: u64, kind: i32) -> Outcome<i32> {
     let physical = driver.physical(handle)?;
-    // Without the wish at creation there is no export, and what came from elsewhere stays there.
-    if kind != FILE_DESCRIPTOR
-        || physical.props.handle_types & FILE_DESCRIPTOR == 0
-        || physical.imported.is_some()
-    {
+    // Without the wish at creation there is no export.
+    if kind != FILE_DESCRIPTOR || physical.props.handle_types & FILE_DESCRIPTOR == 0 {
         return Err(Code::INVALID_VALUE);
     }
-    let (device, offset, size) = (physical.device, physical.offset, physical.size);
-    let file = driver.devices[device].store.export(offset, size);
-    file.map(File::into_raw_fd).map_err(|_| Code::OPERATING_SYSTEM)
+    let (device, offset, size, id) = (physical.device, physical.offset, physical.size, physical.id);
+    let file = match &physical.backing {
+        Backing::Own => {
+            driver.note_exported(id);
+            let file = driver.devices[device].store.export(offset, size, id);
+            file.map_err(|_| Code::OPERATING_SYSTEM)?
+        }
+        Backing::Multicast(team) => descriptor::carrying(&[TEAM, team.props.devices.into(), size])?,
+        // What came from elsewhere stays there.
+        Backing::Imported(..) => return Err(Code::INVALID_VALUE),
+    };
+    Ok(file.into_raw_fd())
 }
 
 fn export(driver: &mut Driver, out: Out<i32>, handle: u64, kind: i32, _flags: u64) -> Outcome {
@@ -40,27 +47,27 @@ fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<(u64, u64)> {
     if kind != FILE_DESCRIPTOR {
         return Err(Code::NOT_SUPPORTED);
     }
-    // SAFETY: fcntl checks the descriptor itself.
-    let copy = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0) };
-    if copy < 0 {
-        return Err(Code::INVALID_VALUE);
+    let file = descriptor::copied(fd)?;
+    if let Ok([_, devices, size]) = descriptor::carried(&file, TEAM) {
+        let props = TeamProps { devices: devices as u32, size, handle_types: 1, flags: 0 };
+        return Ok((driver.book_team(props), size));
     }
-    // SAFETY: just made, and nobody else's.
-    let file = unsafe { File::from_raw_fd(copy) };
     let (offset, exported) = store::exported(&file).map_err(|_| Code::INVALID_VALUE)?;
     let same_card = |device: &crate::device::Device| device.index as u64 == exported.device;
     let device = driver.devices.iter().position(same_card).ok_or(Code::INVALID_DEVICE)?;
     // Exported by this very process: one more user of what is there.
     if driver.devices[device].store.is_same(&file) {
         let known = driver.physical.living.iter_mut().find(|(_, physical)| {
-            physical.imported.is_none() && (physical.device, physical.offset) == (device, offset)
+            matches!(physical.backing, Backing::Own)
+                && (physical.device, physical.offset) == (device, offset)
         });
         let (&handle, physical) = known.ok_or(Code::INVALID_VALUE)?;
         physical.users += 1;
         return Ok((handle, exported.size));
     }
-    let props = Props::of_device(device);
-    let handle = driver.book_physical(device, (offset, exported.size), props, Some(file));
+    let hold = driver.machine.hold(exported.owner, exported.id).map_err(|_| Code::OUT_OF_MEMORY)?;
+    let (props, backing) = (Props::of_device(device, 1), Backing::Imported(file, hold));
+    let handle = driver.book_physical(device, (offset, exported.size), props, backing);
     Ok((handle, exported.size))
 }
 

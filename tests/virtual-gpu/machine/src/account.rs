@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::config::Config;
+use crate::holds;
 use crate::identity::Identity;
 use crate::process::ProcessKey;
 use crate::shared::{Guard, Layout, Shared, Slot};
@@ -24,7 +25,7 @@ pub struct Usage {
 
 /// The shared machine as one process sees it.
 pub struct Machine {
-    shared: Shared,
+    pub(crate) shared: Shared,
     name: String,
     /// Index of this process's slot; none for one that only looks.
     slot: Option<usize>,
@@ -62,6 +63,7 @@ impl Machine {
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let slot = &guard.slots[free];
         clear(slot);
+        holds::close_all(&guard, own);
         slot.start.store(own.start, Relaxed);
         slot.pid.store(own.pid.into(), Relaxed);
         drop(guard);
@@ -114,8 +116,11 @@ impl Machine {
 
     /// Gives `bytes` of a card back.
     pub fn give_back(&self, device: usize, bytes: u64) {
-        let guard = self.shared.lock();
-        let used = &self.own_slot(&guard).used[device];
+        self.take_from_slot(&self.shared.lock(), device, bytes);
+    }
+
+    pub(crate) fn take_from_slot(&self, guard: &Guard<'_>, device: usize, bytes: u64) {
+        let used = &self.own_slot(guard).used[device];
         let before = used.load(Relaxed);
         used.store(before.checked_sub(bytes).expect("more given back than taken"), Relaxed);
     }
@@ -132,7 +137,10 @@ impl Machine {
         let guard = self.shared.lock();
         reap(&guard);
         let held = |slot: &Slot| {
-            let usage = Usage { pid: key(slot)?.pid, bytes: slot.used[device].load(Relaxed) };
+            let pid = key(slot)?.pid;
+            let kept = holds::kept_on(&guard, device).filter(|&(told, _)| told == pid);
+            let kept: u64 = kept.map(|(_, bytes)| bytes).sum();
+            let usage = Usage { pid, bytes: slot.used[device].load(Relaxed) + kept };
             (usage.bytes > 0).then_some(usage)
         };
         guard.slots.iter().filter_map(held).collect()
@@ -146,12 +154,14 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(index) = self.slot {
-            clear(&self.shared.lock().slots[index]);
+            let guard = self.shared.lock();
+            clear(&guard.slots[index]);
+            holds::reap(&guard);
         }
     }
 }
 
-fn key(slot: &Slot) -> Option<ProcessKey> {
+pub(crate) fn key(slot: &Slot) -> Option<ProcessKey> {
     let pid = slot.pid.load(Relaxed) as u32;
     (pid != 0).then(|| ProcessKey { pid, start: slot.start.load(Relaxed) })
 }
@@ -162,16 +172,18 @@ fn position(layout: &Layout, wanted: impl Fn(&Slot) -> bool) -> Option<usize> {
 
 fn sum(layout: &Layout, device: usize) -> u64 {
     let held = |slot: &Slot| slot.used[device].load(Relaxed);
-    layout.slots.iter().filter(|slot| key(slot).is_some()).map(held).sum()
+    let slots: u64 = layout.slots.iter().filter(|slot| key(slot).is_some()).map(held).sum();
+    slots + holds::kept_on(layout, device).map(|(_, bytes)| bytes).sum::<u64>()
 }
 
 /// Frees the slots of processes that have ended: their memory comes back.
-fn reap(layout: &Layout) {
+pub(crate) fn reap(layout: &Layout) {
     for slot in &layout.slots {
         if key(slot).is_some_and(|key| !key.is_alive()) {
             clear(slot);
         }
     }
+    holds::reap(layout);
 }
 
 /// Process id first: whoever looks without the lock then skips the slot.
@@ -273,6 +285,33 @@ mod tests {
         kill(child);
         assert_eq!(machine.charge(0, 50 * MIB), Ok(()));
         assert_eq!(machine.used_bytes(0), 50 * MIB);
+    }
+
+    #[test]
+    fn what_is_freed_while_another_has_it_open_stays_until_that_one_lets_go() {
+        let scratch = Scratch::new(1, 100);
+        let machine = scratch.join();
+        let owner = ProcessKey::own();
+        machine.charge(0, 60 * MIB).expect("fits");
+        assert!(!machine.keep(0, 60 * MIB, 7), "nobody has it open");
+        let child = forked(|| {
+            let machine = scratch.join();
+            let first = machine.hold(owner, 7).expect("room");
+            machine.hold(owner, 7).expect("room");
+            machine.let_go(first);
+            std::mem::forget(machine);
+        });
+        assert!(machine.is_held(7) && !machine.is_held(8));
+        assert!(machine.keep(0, 60 * MIB, 7));
+        let own = Usage { pid: owner.pid, bytes: 60 * MIB };
+        assert_eq!((machine.used_bytes(0), machine.processes(0)), (60 * MIB, vec![own]));
+        assert_eq!(machine.charge(0, 50 * MIB), Err(OutOfMemory));
+        drop(machine);
+        let machine = Machine::observe(&scratch.0).expect("observe");
+        let held = Usage { pid: child as u32, bytes: 60 * MIB };
+        assert_eq!(machine.processes(0), [held], "the holder has it after its owner's end");
+        kill(child);
+        assert_eq!(machine.used_bytes(0), 0);
     }
 
     #[test]

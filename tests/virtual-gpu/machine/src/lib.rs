@@ -15,6 +15,7 @@
 
 mod account;
 mod config;
+mod holds;
 mod identity;
 mod log_read;
 mod log_write;
@@ -26,6 +27,7 @@ pub use config::Config;
 pub use identity::Identity;
 pub use log_read::{Call, read_log};
 pub use log_write::{CallLog, Field, dec, hex};
+pub use process::ProcessKey;
 
 /// Most cards that one machine can have.
 pub const MAX_DEVICES: usize = 8;

@@ -4,6 +4,7 @@
 /// A process, for as long as the machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessKey {
+    /// Process id.
     pub pid: u32,
     /// Clock ticks after boot, field 22 of `/proc/PID/stat`.
     pub start: u64,

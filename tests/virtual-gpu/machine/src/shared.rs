@@ -13,12 +13,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::MAX_DEVICES;
+use crate::holds::{self, HOLDS, Hold, KEPT, Kept};
 
 /// Processes that can hold memory at the same time.
 pub const SLOTS: usize = 256;
 
 /// Layout number and signature in one; a file that starts otherwise is made anew.
-const MAGIC: u64 = 0x7667_7075_0000_0001;
+const MAGIC: u64 = 0x7667_7075_0000_0002;
 
 /// What one process holds. A slot with `pid` 0 is free.
 #[repr(C)]
@@ -38,6 +39,8 @@ pub struct Layout {
     pub total: AtomicU64,
     lock: UnsafeCell<libc::pthread_mutex_t>,
     pub slots: [Slot; SLOTS],
+    pub holds: [Hold; HOLDS],
+    pub kept: [Kept; KEPT],
 }
 
 /// The file, mapped for as long as the process lives.
@@ -90,6 +93,7 @@ impl Shared {
         for slot in &self.layout.slots {
             slot.pid.store(0, Relaxed);
         }
+        holds::clear(self.layout);
         let mut attributes = std::mem::MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
         // SAFETY: the pointer is to room for the attributes; init makes them valid.

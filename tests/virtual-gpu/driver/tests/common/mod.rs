@@ -42,7 +42,7 @@ impl Library {
 
     /// Calls a function with integers and pointers, as many as it takes.
     pub fn call<const N: usize>(self, name: &str, args: [u64; N]) -> c_int {
-        let (address, reason) = self.look_up(name, 12000, 0);
+        let (address, reason) = self.look_up(name, 12020, 0);
         assert_eq!(reason, 0, "{name}");
         let mut padded = [0; 6];
         padded[..N].copy_from_slice(&args);
@@ -103,7 +103,9 @@ pub fn alone(test: &str, variables: &[(&str, &str)], body: impl FnOnce(Library))
 
 /// A second process of a test, on the same machine; `part` is what `VGPU_PART` says in it.
 pub fn second_process(test: &str, part: &str) -> Child {
-    same_test(test).env("VGPU_PART", part).stdout(Stdio::piped()).spawn().expect("start")
+    let mut command = same_test(test);
+    command.env("VGPU_PART", part).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().expect("start")
 }
 
 fn same_test(test: &str) -> Command {
