@@ -13,6 +13,7 @@ pub mod context;
 pub mod driver;
 pub mod elf;
 pub mod event;
+pub mod follow;
 mod guard;
 pub mod hooks;
 pub mod host;

@@ -1,10 +1,11 @@
 //! `libmemtrace.so`: the names under which programs find the hooks.
 //!
 //! Preloaded into every process of a job, nearly all of which never touch a GPU: so it needs
-//! libc.so.6 and nothing else, has no constructor, and does nothing at all until a hooked driver
-//! call succeeds. Then it opens the recorder, `libmemtrace_core.so`, which lies beside it.
+//! libc.so.6 and nothing else, has no constructor, and records nothing until a hooked driver call
+//! succeeds. Then it opens the recorder, `libmemtrace_core.so`, which lies beside it.
 //!
 //! * `entries`: exported and hidden entry of each hook, from the table in crate `hook`
+//! * `exec`: gives the library back to programs whose launcher replaced `LD_PRELOAD`
 //! * `marks`, `nvtx`: what programs call, or NVTX calls for them, to mark their time
 //! * `resolve`: `dlsym` and `dlvsym`, which jump to the real ones
 //! * `recorder`: finds, opens and ends the recorder
@@ -17,6 +18,7 @@ compile_error!(
 );
 
 mod entries;
+mod exec;
 mod marks;
 mod nvtx;
 mod recorder;

@@ -4,6 +4,7 @@
 //! so that every event can be compared and none of this needs a GPU, a virtual one, or PyTorch. A
 //! program writes what it sees to stdout: with the library preloaded that must not change.
 
+mod following;
 mod host;
 mod life;
 mod linkage;
