@@ -1,5 +1,6 @@
 """Independent truths: replays of the virtual GPU's call log and of the log of c10 calls."""
 
+import collections
 import struct
 import subprocess
 
@@ -64,6 +65,102 @@ def physical(path, device):
         for handle in [handle for handle in handles if references[handle] == 0]:
             del handles[handle], references[handle]
     return sum(allocations.values()) + sum(handles.values())
+
+
+class Held:
+    """What the calls of one process left it with."""
+
+    def __init__(self):
+        # By address, pool or handle: the key of `held`, and the bytes.
+        self.extents = {}
+        # Of each handle: users, mappings and bindings together.
+        self.references = {}
+        self.mapped = {}
+        self.bound = []
+
+    def take(self, where, device, kind, size):
+        self.extents[where] = ((device, kind) if kind != "pinned" else kind, size)
+
+    def refer(self, handle, count):
+        self.references[handle] = self.references.get(handle, 0) + count
+        if self.references[handle] == 0:
+            # A handle's number is given again.
+            del self.references[handle]
+            self.extents.pop(("handle", handle), None)
+            # What was bound to a multicast object goes with it.
+            for team, device, offset, _ in [b for b in self.bound if b[0] == handle]:
+                self.unbind(team, device, offset, offset + 1)
+
+    def unmap(self, begin, end):
+        for va in [va for va in self.mapped if begin <= va < end]:
+            self.refer(self.mapped.pop(va), -1)
+
+    def unbind(self, team, device, begin, end):
+        gone = [b for b in self.bound if b[:2] == (team, device) and begin <= b[2] < end]
+        for binding in gone:
+            self.bound.remove(binding)
+            self.refer(binding[3], -1)
+
+    def apply(self, name, a):
+        match name:
+            case "cuMemAlloc" | "cuMemAllocPitch":
+                self.take(a["dptr"], a["dev"], "linear", a["size"])
+            case "cuMemAllocManaged":
+                self.take(a["dptr"], a["dev"], "managed", a["size"])
+            case "cuArrayCreate" | "cuArray3DCreate" | "cuMipmappedArrayCreate":
+                self.take(a["array"], a["dev"], "array", a["size"])
+            case "cuMemHostAlloc" | "cuMemAllocHost" | "cuMemHostRegister":
+                self.take(a["ptr"], None, "pinned", a["size"])
+            case "cuIpcOpenMemHandle":
+                # Opened again it has the address that it had.
+                self.references[a["dptr"]] = self.references.get(a["dptr"], 0) + 1
+                self.take(a["dptr"], a["dev"], "imported", a["size"])
+            case "cuMemPoolImportPointer":
+                self.take(a["dptr"], a["dev"], "imported", a["size"])
+            case "cuMemFree" | "cuMemFreeAsync":
+                self.extents.pop(a["dptr"], None)
+            case "cuArrayDestroy" | "cuMipmappedArrayDestroy":
+                self.extents.pop(a["array"])
+            case "cuMemFreeHost" | "cuMemHostUnregister":
+                self.extents.pop(a["ptr"])
+            case "cuIpcCloseMemHandle":
+                self.references[a["dptr"]] -= 1
+                if self.references[a["dptr"]] == 0:
+                    del self.references[a["dptr"]], self.extents[a["dptr"]]
+            case "poolReserve":
+                self.take(("pool", a["pool"]), a["dev"], "pool", a["reserved"])
+            case "cuMemCreate" | "cuMemImportFromShareableHandle":
+                # A handle of this process that it imports again stays what it is.
+                if ("handle", a["handle"]) not in self.extents:
+                    kind = "vmm" if name == "cuMemCreate" else "imported"
+                    self.take(("handle", a["handle"]), a["dev"], kind, a["size"])
+                self.refer(a["handle"], 1)
+            case "cuMemRetainAllocationHandle" | "cuMulticastCreate":
+                self.refer(a["handle"], 1)
+            case "cuMemRelease":
+                self.refer(a["handle"], -1)
+            case "cuMemMap":
+                self.mapped[a["va"]] = a["handle"]
+                self.refer(a["handle"], 1)
+            case "cuMemUnmap":
+                self.unmap(a["va"], a["va"] + a["size"])
+            case "cuMulticastBindMem" | "cuMulticastBindAddr":
+                self.bound.append((a["handle"], a["dev"], a["offset"], a["memory"]))
+                self.refer(a["memory"], 1)
+            case "cuMulticastUnbind":
+                self.unbind(a["handle"], a["dev"], a["offset"], a["offset"] + a["size"])
+
+
+def held(path):
+    """What the calls of a log left held: {(device, kind): bytes}, and pinned host memory as "pinned"."""
+    state = Held()
+    for name, argument in calls(path):
+        if argument["result"] == 0:
+            state.apply(name, argument)
+    sums = collections.Counter()
+    for kind, size in state.extents.values():
+        sums[kind] += size
+    return {kind: size for kind, size in sums.items() if size}
 
 
 def blocks(path):

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 
 use machine::ProcessKey;
 
+use crate::device::Device;
 use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::memory::{Allocation, Kind};
@@ -60,10 +61,15 @@ impl Driver {
         }
     }
 
+    /// This process's ordinal of the card that a handle's memory lies on.
+    pub fn device_of(&self, handle: Handle) -> Outcome<usize> {
+        let same_card = |device: &Device| device.index as u64 == handle.device;
+        self.devices.iter().position(same_card).ok_or(Code::INVALID_DEVICE)
+    }
+
     /// Gives another process's memory an address, and holds it there.
     pub fn open_shared(&mut self, handle: Handle, kind: Kind) -> Outcome<u64> {
-        let same_card = |device: &crate::device::Device| device.index as u64 == handle.device;
-        let device = self.devices.iter().position(same_card).ok_or(Code::INVALID_DEVICE)?;
+        let device = self.device_of(handle)?;
         let path = format!("/proc/{}/fd/{}", handle.pid, handle.fd);
         let options = File::options().read(true).write(true).open(path);
         let file = options.map_err(|_| Code::INVALID_VALUE)?;

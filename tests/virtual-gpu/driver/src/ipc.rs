@@ -71,6 +71,7 @@ fn open_handle(driver: &mut Driver, out: Out<u64>, handle: Handle, _flags: u32) 
     let fields = [
         hex("dptr", opened.unwrap_or(0)),
         dec("size", handle.size),
+        dec("dev", driver.device_of(handle).map_or(u64::MAX, |device| device as u64)),
         dec("owner", handle.pid.into()),
     ];
     out.set(driver.note("cuIpcOpenMemHandle", &fields, opened)?)

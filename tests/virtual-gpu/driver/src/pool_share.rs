@@ -100,6 +100,7 @@ fn import_pointer(driver: &mut Driver, out: Out<u64>, pool: u64, handle: In<Hand
     let fields = [
         hex("dptr", opened.unwrap_or(0)),
         dec("size", handle.size),
+        dec("dev", driver.device_of(handle).map_or(u64::MAX, |device| device as u64)),
         hex("pool", pool),
         dec("owner", handle.pid.into()),
     ];

@@ -43,14 +43,15 @@ fn export(driver: &mut Driver, out: Out<i32>, handle: u64, kind: i32, _flags: u6
     out.set(driver.note("cuMemExportToShareableHandle", &[hex("handle", handle)], exported)?)
 }
 
-fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<(u64, u64)> {
+/// Gives the handle, and of what it stands for the bytes and the card.
+fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<(u64, u64, usize)> {
     if kind != FILE_DESCRIPTOR {
         return Err(Code::NOT_SUPPORTED);
     }
     let file = descriptor::copied(fd)?;
     if let Ok([_, devices, size]) = descriptor::carried(&file, TEAM) {
         let props = TeamProps { devices: devices as u32, size, handle_types: 1, flags: 0 };
-        return Ok((driver.book_team(props), size));
+        return Ok((driver.book_team(props), size, 0));
     }
     let (offset, exported) = store::exported(&file).map_err(|_| Code::INVALID_VALUE)?;
     let same_card = |device: &crate::device::Device| device.index as u64 == exported.device;
@@ -63,12 +64,12 @@ fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<(u64, u64)> {
         });
         let (&handle, physical) = known.ok_or(Code::INVALID_VALUE)?;
         physical.users += 1;
-        return Ok((handle, exported.size));
+        return Ok((handle, exported.size, device));
     }
     let hold = driver.machine.hold(exported.owner, exported.id).map_err(|_| Code::OUT_OF_MEMORY)?;
     let (props, backing) = (Props::of_device(device, 1), Backing::Imported(file, hold));
     let handle = driver.book_physical(device, (offset, exported.size), props, backing);
-    Ok((handle, exported.size))
+    Ok((handle, exported.size, device))
 }
 
 /// The descriptor comes in the pointer's place.
@@ -77,8 +78,8 @@ fn import(driver: &mut Driver, out: Out<u64>, fd: usize, kind: i32) -> Outcome {
         return Err(Code::INVALID_VALUE);
     }
     let imported = import_fd(driver, fd as i32, kind);
-    let (handle, size) = imported.unwrap_or((0, 0));
-    let fields = [hex("handle", handle), dec("size", size)];
+    let (handle, size, device) = imported.unwrap_or((0, 0, 0));
+    let fields = [hex("handle", handle), dec("size", size), dec("dev", device as u64)];
     driver.note("cuMemImportFromShareableHandle", &fields, imported)?;
     out.set(handle)
 }

@@ -1,0 +1,154 @@
+"""NVIDIA's own bindings of the driver: every way to take memory that they give, and back.
+
+At each resting point memtrace's report is held against the driver's own counters (`cuMemGetInfo`,
+pool attributes) and against the virtual driver's log.
+
+    driver_bindings.py PART...
+"""
+
+import os
+import sys
+
+import own
+from cuda.bindings import driver as cu
+
+MIB = 1 << 20
+GRANULE = 2 * MIB
+
+
+def call(function, *arguments):
+    """The results of a call that must succeed."""
+    status, *results = function(*arguments)
+    assert status == cu.CUresult.CUDA_SUCCESS, (function.__name__, status)
+    return results[0] if len(results) == 1 else results
+
+
+def free_bytes():
+    return call(cu.cuMemGetInfo)[0]
+
+
+def rest(taken):
+    """A resting point: memtrace says what the log says, and the card has less by what was taken."""
+    _, process = own.check()
+    assert START - free_bytes() == taken, (START - free_bytes(), taken)
+    print("rests", flush=True)
+    return process
+
+
+def location():
+    place = cu.CUmemLocation()
+    place.type, place.id = cu.CUmemLocationType.CU_MEM_LOCATION_TYPE_DEVICE, 0
+    return place
+
+
+def linear():
+    """`cuMemAlloc` and pitched memory; what is below 1 MiB shares a chunk of the card."""
+    large = call(cu.cuMemAlloc, 64 * MIB)
+    small = [call(cu.cuMemAlloc, 1000) for _ in range(3)]
+    pitched, pitch = call(cu.cuMemAllocPitch, 1000, 4096, 4)
+    assert pitch == 1024
+    rest(64 * MIB + 2 * MIB + 4 * MIB)
+    status, _ = cu.cuMemAlloc(1 << 40)
+    assert status == cu.CUresult.CUDA_ERROR_OUT_OF_MEMORY
+    for address in [large, pitched, *small]:
+        call(cu.cuMemFree, address)
+    assert own.held(rest(0)) == {}
+
+
+def physical(size):
+    props = cu.CUmemAllocationProp()
+    props.type = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
+    props.location = location()
+    props.requestedHandleTypes = cu.CUmemAllocationHandleType.CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+    return call(cu.cuMemCreate, size, props, 0)
+
+
+def virtual():
+    """Handles outlive their mappings and mappings their handles; retain and export give references."""
+    first, second = physical(8 * GRANULE), physical(4 * GRANULE)
+    rest(12 * GRANULE)
+    va = call(cu.cuMemAddressReserve, 32 * GRANULE, 0, 0, 0)
+    call(cu.cuMemMap, va, 8 * GRANULE, 0, first, 0)
+    call(cu.cuMemMap, int(va) + 8 * GRANULE, 4 * GRANULE, 0, second, 0)
+    access = cu.CUmemAccessDesc()
+    access.location, access.flags = location(), cu.CUmemAccess_flags.CU_MEM_ACCESS_FLAGS_PROT_READWRITE
+    call(cu.cuMemSetAccess, va, 12 * GRANULE, [access], 1)
+    call(cu.cuMemRelease, first)
+    rest(12 * GRANULE)
+    retained = call(cu.cuMemRetainAllocationHandle, int(va))
+    call(cu.cuMemUnmap, va, 8 * GRANULE)
+    rest(12 * GRANULE)
+    call(cu.cuMemRelease, retained)
+    rest(4 * GRANULE)
+    kind = cu.CUmemAllocationHandleType.CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+    descriptor = call(cu.cuMemExportToShareableHandle, second, kind, 0)
+    os.close(descriptor)
+    call(cu.cuMemRelease, second)
+    call(cu.cuMemUnmap, int(va) + 8 * GRANULE, 4 * GRANULE)
+    call(cu.cuMemAddressFree, va, 32 * GRANULE)
+    assert own.held(rest(0)) == {}
+
+
+def pool_counters(pool):
+    attributes = cu.CUmemPool_attribute
+    wanted = attributes.CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, attributes.CU_MEMPOOL_ATTR_USED_MEM_CURRENT
+    return [int(call(cu.cuMemPoolGetAttribute, pool, attribute)) for attribute in wanted]
+
+
+def pools():
+    """The default pool and one of its own: reserved and used are what the driver says they are."""
+    props = cu.CUmemPoolProps()
+    props.allocType = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
+    props.location = location()
+    pool = call(cu.cuMemPoolCreate, props)
+    default = call(cu.cuDeviceGetDefaultMemPool, 0)
+    sizes = [3 * MIB, 40 * MIB, 5 * MIB, 512]
+    blocks = [call(cu.cuMemAllocFromPoolAsync, size, pool, 0) for size in sizes]
+    others = [call(cu.cuMemAllocAsync, size, 0) for size in (6 * MIB, 7 * MIB)]
+
+    def same():
+        of = pool_counters(pool), pool_counters(default)
+        process = rest(of[0][0] + of[1][0])
+        (device,) = process["devices"]
+        found = sum(a["reserved_bytes"] for a in device["allocators"]), sum(
+            b["size"] for s in device["segments"] for b in s["blocks"]
+        )
+        assert found == (of[0][0] + of[1][0], of[0][1] + of[1][1]), (found, of)
+
+    same()
+    for block in blocks[:2] + others:
+        call(cu.cuMemFreeAsync, block, 0)
+    same()
+    call(cu.cuStreamSynchronize, 0)
+    same()
+    for block in blocks[2:]:
+        call(cu.cuMemFreeAsync, block, 0)
+    call(cu.cuMemPoolTrimTo, pool, 0)
+    call(cu.cuMemPoolTrimTo, default, 0)
+    call(cu.cuMemPoolDestroy, pool)
+    assert own.held(rest(0)) == {}
+
+
+def beside():
+    """Managed and pinned memory stand beside what is reserved of the card, never in it."""
+    managed = call(cu.cuMemAllocManaged, 32 * MIB, cu.CUmemAttach_flags.CU_MEM_ATTACH_GLOBAL.value)
+    pinned = call(cu.cuMemHostAlloc, 3 * MIB, 0)
+    plain = call(cu.cuMemAllocHost, 5 * MIB)
+    process = rest(0)
+    (device,) = process["devices"]
+    assert (device["reserved_bytes"], device["managed_bytes"]) == (0, 32 * MIB)
+    assert process["pinned_host_bytes"] == 8 * MIB
+    call(cu.cuMemFree, managed)
+    for address in pinned, plain:
+        call(cu.cuMemFreeHost, address)
+    assert own.held(rest(0)) == {}
+
+
+PARTS = {part.__name__: part for part in (linear, virtual, pools, beside)}
+
+if __name__ == "__main__":
+    call(cu.cuInit, 0)
+    call(cu.cuCtxSetCurrent, call(cu.cuDevicePrimaryCtxRetain, 0))
+    START = free_bytes()
+    for name in sys.argv[1:]:
+        PARTS[name]()
