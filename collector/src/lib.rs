@@ -7,6 +7,7 @@
 //!    └────▶ store ──┘            ▲
 //! process (who, role, end) ──────┤
 //! phase (what happened when) ────┤
+//! sharing (who holds whose memory) ┤
 //! symbol (stacks, sites) ────────┘
 //!
 //! gate: holds the report, and what is measured beside it, against a user's rules
@@ -28,6 +29,7 @@ pub mod phase;
 pub mod present;
 pub mod process;
 pub mod session;
+pub mod sharing;
 pub mod source;
 pub mod state;
 pub mod store;

@@ -30,6 +30,7 @@ pub mod control;
 pub mod device;
 pub mod folder;
 pub mod header;
+pub mod identity;
 pub mod layout;
 pub mod live;
 pub mod mark;

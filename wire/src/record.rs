@@ -17,10 +17,11 @@
 //! | Alloc | Host | pointer | bytes | flags of the call |
 //! | Alloc | PoolBlock | pointer | bytes | pool |
 //! | Alloc | Pool | pool | 0 | 0 |
-//! | Alloc | Handle, ImportedHandle | handle | bytes | 0 |
+//! | Alloc | Handle | handle | bytes | 0 |
+//! | Alloc | ImportedHandle | handle | bytes | identity, 0 if it has none |
 //! | Alloc | Mapping | address | bytes | handle; offset in the second slot, when not 0 |
 //! | Alloc | Reservation | address | bytes | 0 |
-//! | Alloc | IpcImport | address | bytes | 0 |
+//! | Alloc | IpcImport | address | bytes | identity, 0 if it has none |
 //! | Alloc | Block | pointer | bytes | what PyTorch then called allocated |
 //! | Failed | as for Alloc | 0 | bytes asked for | as for Alloc |
 //! | FreeBegin | any | as Alloc | bytes of the entry | age of the entry, ns |
@@ -29,6 +30,7 @@
 //! | OutOfMemory | Block | allocated bytes | bytes asked for | reserved bytes; free bytes of the device in the second slot |
 //! | Reset | None | 0 | 0 | context that ended, 0 for the device's primary one |
 //! | Capture | None | stream | 1 begin, 0 end | captures under way after it |
+//! | Export | Linear, Handle, Pool, PoolBlock | as Alloc | bytes | identity, 0 if it has none |
 //! | Mark | None | id of the name | number at its end | what it says, see [`crate::mark`] |
 //! | Second | None | first extra word | second | third |
 
@@ -59,6 +61,8 @@ pub enum Verb {
     Capture = 8,
     /// A named moment or stretch of the process's own time.
     Mark = 9,
+    /// Something was handed to other processes; see [`crate::identity`].
+    Export = 10,
     /// Second slot of the record before it.
     Second = 31,
 }
@@ -95,6 +99,8 @@ pub enum Class {
     ImportedHandle = 12,
     /// A block of PyTorch's caching allocator.
     Block = 13,
+    /// The identity under which what lies at its address goes between processes.
+    Identity = 14,
 }
 
 impl Verb {
@@ -111,6 +117,7 @@ impl Verb {
             7 => Self::Reset,
             8 => Self::Capture,
             9 => Self::Mark,
+            10 => Self::Export,
             31 => Self::Second,
             _ => return None,
         })
@@ -136,6 +143,7 @@ impl Class {
             11 => Self::IpcImport,
             12 => Self::ImportedHandle,
             13 => Self::Block,
+            14 => Self::Identity,
             _ => return None,
         })
     }

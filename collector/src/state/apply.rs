@@ -3,7 +3,7 @@
 use wire::record::{Class, FLAG_PRIVATE, Record, Verb};
 
 use super::{
-    Fresh, FreshUnit, Lent, Site, State,
+    Fresh, FreshUnit, Lent, Share, Site, State,
     piece::Piece,
     pool::{Pool, PoolBlock},
     unit::{Standing, Unit, has_addresses},
@@ -43,6 +43,7 @@ impl State {
             (Verb::FreeBegin, Class::Block) => self.block_back(record),
             (Verb::FreeBegin, _) => {
                 let pieces = self.given_back(record);
+                pieces.iter().for_each(|piece| self.shares.end(piece, record.time));
                 self.ending.begin(record.class, record.address, pieces);
             }
             (Verb::FreeFailed, _) => self.put_back(record.class, record.address),
@@ -50,6 +51,7 @@ impl State {
                 let pool = Pool { reserve: 0, ..pool_of(record) };
                 self.pools.read(record.address, bytes(record.size), pool, &mut self.books);
             }
+            (Verb::Export, _) => self.export(record),
             (Verb::Reset, _) => self.reset(record),
             _ => {}
         }
@@ -62,6 +64,8 @@ impl State {
         let (device, birth) = (record.device, birth(record.time));
         match record.class {
             Class::Block => self.lend(start, size, Lent { device, site, birth }),
+            // Opened once more it is the same memory.
+            Class::IpcImport if self.import(record) => {}
             Class::Linear | Class::Managed | Class::IpcImport => {
                 self.span(start, unit_of(record), record.tid);
             }
@@ -69,6 +73,9 @@ impl State {
                 self.thing(start, unit_of(record));
             }
             Class::Handle | Class::ImportedHandle => {
+                if record.class == Class::ImportedHandle {
+                    self.import(record);
+                }
                 let unit = unit_of(record);
                 let id = self.vmm.create(start, unit, true, &mut self.books);
                 self.note_fresh(FreshUnit::Handle(id), record.tid, &unit);
@@ -84,7 +91,7 @@ impl State {
                 let block = PoolBlock { pool: Some(record.aux), device, site, birth };
                 self.pools.take(start, size, block, &mut self.books);
             }
-            Class::None => {}
+            Class::Identity | Class::None => {}
         }
         if matches!(record.class, Class::Linear | Class::Mapping | Class::Reservation) {
             self.adopt(start, size);
@@ -144,6 +151,9 @@ impl State {
         }
         for gone in self.spans.insert(start, unit.size, unit) {
             self.books.give_back(&gone.value);
+            if gone.value.birth != unit.birth {
+                self.shares.end(&Piece::Unit(gone.start, gone.value), unit.birth);
+            }
         }
         self.books.take(&unit);
         self.note_fresh(FreshUnit::Span(start), thread, &unit);
@@ -191,6 +201,12 @@ impl State {
     /// come from a live set that was read after it.
     fn given_back(&mut self, record: &Record) -> Vec<Piece> {
         let Record { class, address, size, time, .. } = *record;
+        if class == Class::IpcImport {
+            let opened = birth(time.saturating_sub(record.aux));
+            if !self.shares.close(class, address, opened) {
+                return Vec::new();
+            }
+        }
         let books = &mut self.books;
         let unit = match class {
             Class::Linear | Class::Managed | Class::IpcImport => {
@@ -206,7 +222,7 @@ impl State {
             Class::Reservation => return self.vmm.unreserve(address, time),
             Class::Pool => return self.pools.destroy(address, books),
             Class::PoolBlock => return self.pools.give_back(address, time, books),
-            Class::Block | Class::None => None,
+            Class::Block | Class::Identity | Class::None => None,
         };
         unit.inspect(|unit| books.give_back(unit))
             .map(|unit| Piece::Unit(address, unit))
@@ -215,7 +231,11 @@ impl State {
     }
 
     fn put_back(&mut self, class: Class, address: u64) {
+        if class == Class::IpcImport {
+            self.shares.reopen(class, address);
+        }
         for piece in self.ending.failed(class, address) {
+            self.shares.put_back(&piece);
             match piece {
                 Piece::Unit(at, unit) if has_addresses(class) => self.span(at, unit, 0),
                 Piece::Unit(at, unit) => self.thing(at, unit),
@@ -238,10 +258,16 @@ impl State {
             self.spans.iter().filter(|span| inside(&span.value)).map(|span| span.start).collect();
         for gone in spans.into_iter().filter_map(|start| self.spans.remove(start)) {
             self.books.give_back(&gone.value);
+            self.shares.end(&Piece::Unit(gone.start, gone.value), record.time);
         }
         let books = &mut self.books;
         if record.aux == 0 {
             self.pools.reset(record.device, books);
+            let blocks = self.pools.blocks();
+            let is_gone = |share: &Share| {
+                share.class == Class::PoolBlock && blocks.at(share.address).is_none()
+            };
+            self.shares.end_where(record.time, is_gone);
         }
         self.things.retain(|_, unit| {
             let ended = inside(unit);
@@ -286,7 +312,7 @@ impl State {
     }
 }
 
-fn site_of(record: &Record) -> Site {
+pub(super) fn site_of(record: &Record) -> Site {
     Site { native: record.native, python: record.python }
 }
 
@@ -298,7 +324,10 @@ fn unit_of(record: &Record) -> Unit {
         site: site_of(record),
         birth: birth(record.time),
         private: record.flags & FLAG_PRIVATE != 0,
-        context: if record.class == Class::Host { 0 } else { record.aux },
+        context: match record.class {
+            Class::Linear | Class::Managed | Class::Array => record.aux,
+            _ => 0,
+        },
         standing: Standing::at_first(record.class),
     }
 }

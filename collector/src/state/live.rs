@@ -57,6 +57,7 @@ impl State {
             state.promote(entry.address, bytes(entry.size));
             state.lend(entry.address, bytes(entry.size), block);
         }
+        state.shares_of(live);
         state.settle_all();
         state
     }
@@ -119,6 +120,7 @@ impl State {
         }
         new.vmm.inherit(&self.vmm, &mut new.books);
         new.books.inherit(&self.books, self.now);
+        new.shares.inherit(std::mem::take(&mut self.shares), self.now);
         new.now = self.now;
         *self = new;
     }

@@ -5,7 +5,8 @@
 //! Event ──▶  ├ vmm           handles (bytes), mappings (addresses), reservations
 //! apply      ├ pools         stream-ordered pools and what lies in them
 //!            ├ things        arrays, graph memory, pinned host memory: no device address
-//!            └ blocks        what PyTorch handed out
+//!            ├ blocks        what PyTorch handed out
+//!            └ shares        what goes between processes
 //!                 └────▶ books: totals and live bytes per site, kept with every change
 //! ```
 //!
@@ -24,6 +25,8 @@ mod piece;
 mod pool;
 mod range;
 mod segment;
+mod share;
+mod sharing;
 mod site;
 mod start;
 mod unit;
@@ -36,6 +39,7 @@ pub use book::{Growth, Totals};
 pub use live_block::LiveBlock;
 pub use owner::{Allocator, Backend, Owned};
 pub use segment::{Block, Extent, Free, Kind, Segment};
+pub use share::Share;
 pub use site::{Peak, Site, Turnover, Use};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -46,6 +50,7 @@ use book::Books;
 use piece::Ending;
 use pool::Pools;
 use range::{Born, Ranges};
+use share::Shares;
 use unit::Unit;
 use vmm::{HandleId, Vmm};
 
@@ -88,6 +93,7 @@ pub struct State {
     pools: Pools,
     things: BTreeMap<(Class, u64), Unit>,
     blocks: Ranges<Lent>,
+    shares: Shares,
     books: Books,
     fresh: Vec<Fresh>,
     /// Native stacks that pass through PyTorch's device allocator.

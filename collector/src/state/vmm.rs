@@ -75,6 +75,12 @@ impl Vmm {
         &self.handles
     }
 
+    /// The handle that has this name now.
+    pub fn by_name(&self, name: u64) -> Option<(HandleId, &Handle)> {
+        let id = self.named.get(&name)?;
+        Some((*id, self.handles.get(id)?))
+    }
+
     pub fn mappings(&self) -> &Ranges<Mapping> {
         &self.mappings
     }

@@ -22,6 +22,12 @@ impl IpcHandle {
     pub const fn new(bytes: [u8; 64]) -> Self {
         Self(bytes)
     }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
 }
 
 /// `CUmemLocation`.
@@ -74,6 +80,10 @@ pub struct PoolProps {
 
 const _: () = assert!(size_of::<AllocationProp>() == 32);
 
+/// `CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR`.
+pub const FILE_DESCRIPTOR: u32 = 1;
+/// `CU_MEM_HANDLE_TYPE_FABRIC`.
+pub const FABRIC: u32 = 8;
 /// `CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT`.
 pub const POOL_RESERVED: u32 = 5;
 /// `CU_MEMPOOL_ATTR_USED_MEM_CURRENT`.

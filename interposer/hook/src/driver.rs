@@ -147,12 +147,12 @@ impl Driver {
         answer(status, free)
     }
 
-    /// Bytes of the allocation that `address` lies in.
+    /// The allocation that `address` lies in: its first byte, and its bytes.
     #[must_use]
-    pub fn size_of(&self, address: u64) -> Option<u64> {
+    pub fn range_of(&self, address: u64) -> Option<(u64, u64)> {
         let (mut base, mut size) = (0, 0);
         let status = self.range_fn(&raw mut base, &raw mut size, address);
-        answer(status, size)
+        answer(status, (base, size))
     }
 
     /// The pool that stream-ordered memory at `address` comes from.

@@ -9,7 +9,7 @@
 use wire::record::Class;
 
 /// Number of this interface; the recorder refuses any other.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// Symbol of the recorder's [`StartFn`].
 pub const START_SYMBOL: &[u8] = b"memtrace_core_start\0";
@@ -49,6 +49,9 @@ pub enum Op {
     /// The program marks its time: `classes` is a [`wire::mark::Kind`], the name the `size` bytes at
     /// `address` (none if that is 0), `aux` the range, `extra` the domain.
     Mark = 13,
+    /// What is at `address`, of `class` and `size` bytes, was handed to other processes, which know it
+    /// by the identity `aux`.
+    Exported = 14,
 }
 
 /// One call, as a hook saw it.

@@ -26,6 +26,7 @@ pub mod mark;
 pub mod nvtx;
 pub mod pool;
 pub mod resolver;
+pub mod share;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -3,12 +3,15 @@
 //! The reserve changes without a call of its own, so it is read after each call that may change it.
 //! While its stream is being captured such a call only adds a node to a graph and is let through.
 
+use core::ffi::c_void;
+
 use wire::{device::UNKNOWN, record::Class};
 
 use crate::{
-    abi::{POOL_RESERVED, POOL_USED, PoolProps, Status},
+    abi::{IpcHandle, POOL_RESERVED, POOL_USED, PoolProps, Status},
     call::{Call, Guard, Note},
     event::{Event, Op},
+    share,
 };
 
 type Alloc = unsafe extern "C" fn(*mut u64, u64, u64) -> Status;
@@ -17,6 +20,8 @@ type Free = unsafe extern "C" fn(u64, u64) -> Status;
 type Create = unsafe extern "C" fn(*mut u64, *const PoolProps) -> Status;
 type Destroy = unsafe extern "C" fn(u64) -> Status;
 type Trim = unsafe extern "C" fn(u64, u64) -> Status;
+type Export = unsafe extern "C" fn(*mut c_void, u64, u32, u64) -> Status;
+type ExportPointer = unsafe extern "C" fn(*mut IpcHandle, u64) -> Status;
 type GetAttribute = unsafe extern "C" fn(u64, u32, *mut u64) -> Status;
 
 fn publish_reading(note: &Note<'_>, pool: u64, reserved: u64) {
@@ -189,6 +194,52 @@ pub unsafe fn get_attribute(
         // SAFETY: the program's own out-parameter, of 64 bits for this attribute.
         let reserved = unsafe { note.read(value) };
         publish_reading(&note, pool, reserved);
+    }
+    status
+}
+
+/// `cuMemPoolExportToShareableHandle`: others may open this pool.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn export(
+    call: &Call<'_>,
+    real: Export,
+    out: *mut c_void,
+    pool: u64,
+    kind: u32,
+    flags: u64,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(out, pool, kind, flags) };
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        // SAFETY: the program's own out-parameter, which the call filled with this kind of handle.
+        let aux = unsafe { share::of_exported(kind, out) };
+        let (class, device) = (Class::Pool, note.current_device());
+        note.publish(Event { class, address: pool, aux, device, ..note.event(Op::Exported) });
+    }
+    status
+}
+
+/// `cuMemPoolExportPointer`: a block goes to those who opened its pool.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn export_pointer(
+    call: &Call<'_>,
+    real: ExportPointer,
+    out: *mut IpcHandle,
+    address: u64,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(out, address) };
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        // SAFETY: the program's own out-parameter, which the call filled.
+        let aux = unsafe { share::of_handle(out) };
+        let (class, device) = (Class::PoolBlock, note.current_device());
+        note.publish(Event { class, address, aux, device, ..note.event(Op::Exported) });
     }
     status
 }

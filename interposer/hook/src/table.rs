@@ -39,6 +39,8 @@ macro_rules! hooks {
                 cuMemPoolCreate 11020 => pool::create(out: *mut u64, props: *const $crate::abi::PoolProps);
                 cuMemPoolDestroy 11020 => pool::destroy(pool: u64);
                 cuMemPoolTrimTo 11020 => pool::trim(pool: u64, keep: u64);
+                cuMemPoolExportToShareableHandle 11020 => pool::export(out: *mut core::ffi::c_void, pool: u64, kind: u32, flags: u64);
+                cuMemPoolExportPointer 11020 => pool::export_pointer(out: *mut $crate::abi::IpcHandle, address: u64);
                 cuMemPoolGetAttribute 11020 => pool::get_attribute(pool: u64, attribute: u32, value: *mut u64);
 
                 cuMemCreate 10020 => vmm::create(out: *mut u64, size: u64, props: *const $crate::abi::AllocationProp, flags: u64);
@@ -48,8 +50,11 @@ macro_rules! hooks {
                 cuMemAddressReserve 10020 => vmm::reserve(out: *mut u64, size: u64, alignment: u64, wish: u64, flags: u64);
                 cuMemAddressFree 10020 => vmm::unreserve(address: u64, size: u64);
                 cuMemRetainAllocationHandle 11000 => vmm::retain(out: *mut u64, address: u64);
+                cuMemExportToShareableHandle 10020 => vmm::export(out: *mut core::ffi::c_void, handle: u64, kind: u32, flags: u64);
+                cuMemGetHandleForAddressRange 11070 => vmm::export_range(out: *mut core::ffi::c_void, address: u64, size: u64, kind: u32, flags: u64);
                 cuMemImportFromShareableHandle 10020 => vmm::import(out: *mut u64, shared: u64, kind: u32);
 
+                cuIpcGetMemHandle 4010 => ipc::export(out: *mut $crate::abi::IpcHandle, address: u64);
                 cuIpcOpenMemHandle 4010 => ipc::open(out: *mut u64, handle: $crate::abi::IpcHandle, flags: u32);
                 cuIpcOpenMemHandle_v2 11000 => ipc::open(out: *mut u64, handle: $crate::abi::IpcHandle, flags: u32);
                 cuIpcCloseMemHandle 4010 => ipc::close(address: u64);

@@ -1,11 +1,14 @@
 //! Virtual memory management: physical handles, address ranges, and the mappings between them.
 
+use core::ffi::c_void;
+
 use wire::{device::UNKNOWN, record::Class};
 
 use crate::{
     abi::{AllocationProp, OUT_OF_MEMORY, SUCCESS, Status},
     call::{Call, Note},
     event::{Event, Op},
+    share,
 };
 
 type Create = unsafe extern "C" fn(*mut u64, u64, *const AllocationProp, u64) -> Status;
@@ -14,6 +17,8 @@ type Map = unsafe extern "C" fn(u64, u64, u64, u64, u64) -> Status;
 type Unmap = unsafe extern "C" fn(u64, u64) -> Status;
 type Reserve = unsafe extern "C" fn(*mut u64, u64, u64, u64, u64) -> Status;
 type Retain = unsafe extern "C" fn(*mut u64, u64) -> Status;
+type Export = unsafe extern "C" fn(*mut c_void, u64, u32, u64) -> Status;
+type RangeExport = unsafe extern "C" fn(*mut c_void, u64, u64, u32, u64) -> Status;
 type Import = unsafe extern "C" fn(*mut u64, u64, u32) -> Status;
 
 /// `cuMemCreate`: physical memory, on a device or in the host's RAM.
@@ -157,6 +162,56 @@ pub unsafe fn retain(call: &Call<'_>, real: Retain, out: *mut u64, address: u64)
     status
 }
 
+/// `cuMemExportToShareableHandle`: a handle of this process goes to others, as a descriptor or a fabric
+/// handle.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn export(
+    call: &Call<'_>,
+    real: Export,
+    out: *mut c_void,
+    handle: u64,
+    kind: u32,
+    flags: u64,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(out, handle, kind, flags) };
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        // SAFETY: the program's own out-parameter, which the call filled with this kind of handle.
+        let aux = unsafe { share::of_exported(kind, out) };
+        let device = note.driver().handle_device(handle).unwrap_or_else(|| note.current_device());
+        let event = note.event(Op::Exported);
+        note.publish(Event { class: Class::Handle, address: handle, aux, device, ..event });
+    }
+    status
+}
+
+/// `cuMemGetHandleForAddressRange`: a range goes to another driver as a DMA buffer. Whoever opens it
+/// there is no process that is traced, so that it has no identity.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn export_range(
+    call: &Call<'_>,
+    real: RangeExport,
+    out: *mut c_void,
+    address: u64,
+    size: u64,
+    kind: u32,
+    flags: u64,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(out, address, size, kind, flags) };
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        let (class, device) = (Class::Mapping, note.current_device());
+        note.publish(Event { class, address, size, device, ..note.event(Op::Exported) });
+    }
+    status
+}
+
 /// `cuMemImportFromShareableHandle`: another process's memory. Its size is not known before it is
 /// mapped.
 ///
@@ -181,7 +236,13 @@ pub unsafe fn import(
             .filter(|_| note.succeeded())
             .unwrap_or_else(|| note.current_device());
         let class = Class::ImportedHandle;
-        note.took(Event { class, address, device, ..note.event(Op::Took) });
+        let aux = if note.succeeded() {
+            // SAFETY: the program's own argument, which the call read as this kind of handle.
+            unsafe { share::of_importable(kind, shared) }
+        } else {
+            0
+        };
+        note.took(Event { class, address, aux, device, ..note.event(Op::Took) });
     }
     status
 }

@@ -9,7 +9,9 @@ use std::{
 
 use wire::header::Counter;
 
-use super::{Detail, Subject, gpu, graph_pools, sites::SiteBook, trend, uuid_text};
+use super::{
+    Detail, Subject, gpu, graph_pools, shared, shared::Commons, sites::SiteBook, trend, uuid_text,
+};
 use crate::{
     ledger::{Event, Gauges},
     nvml::Reading,
@@ -22,6 +24,7 @@ use crate::{
 pub(super) fn device(
     subject: &mut Subject<'_>,
     book: &mut SiteBook,
+    commons: &Commons<'_>,
     gauges: &Gauges,
     reading: Option<&Reading>,
     detail: Detail,
@@ -60,6 +63,8 @@ pub(super) fn device(
         segments: detail.segments.then(|| segments(subject, book, &owned)),
         unbacked_blocks: detail.segments.then(|| unbacked_blocks(subject, book, &owned)),
         trend: trend::trend(subject, book, gauges.device),
+        imports: shared::imports(subject, book, commons, gauges.device),
+        exports: shared::exports(subject, book, commons, gauges.device),
     }
 }
 

@@ -9,6 +9,7 @@ mod growth;
 mod neighbours;
 mod phases;
 mod process;
+mod shared;
 mod sites;
 mod trend;
 
@@ -24,6 +25,7 @@ use crate::{
     symbol::site::Stacks,
 };
 
+use shared::Commons;
 use sites::SiteBook;
 
 /// How much to say.
@@ -62,9 +64,10 @@ pub fn build(job: &Job, detail: Detail) -> Report {
     let gpus = gpu::gpus(job, &all, reading);
     let mut subjects: Vec<Subject> =
         all.into_iter().filter(|subject| job.tells_of(subject.process)).collect();
+    let commons = Commons::of(&job.processes);
     let mut processes = Vec::new();
     for subject in &mut subjects {
-        let mut told = process::traced(subject, &mut book, reading, detail);
+        let mut told = process::traced(subject, &mut book, &commons, reading, detail);
         told.growth = growth::growth(subject, &mut book, job.growing.as_ref());
         processes.push(told);
     }

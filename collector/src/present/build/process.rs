@@ -1,6 +1,6 @@
 //! A process of the report.
 
-use super::{Detail, Subject, device, phases, sites::SiteBook};
+use super::{Detail, Subject, device, phases, shared::Commons, sites::SiteBook};
 use crate::{
     ledger::End,
     nvml::Reading,
@@ -12,13 +12,14 @@ use wire::header::Counter;
 pub(super) fn traced(
     subject: &mut Subject<'_>,
     book: &mut SiteBook,
+    commons: &Commons<'_>,
     reading: Option<&Reading>,
     detail: Detail,
 ) -> Process {
     let process = subject.process;
     let gauges = &process.gauges;
     let devices =
-        gauges.iter().map(|g| device::device(subject, book, g, reading, detail)).collect();
+        gauges.iter().map(|g| device::device(subject, book, commons, g, reading, detail)).collect();
     let (state, exit_code, signal) = ending(process.end);
     let losses = process.losses;
     Process {

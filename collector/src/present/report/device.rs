@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Trend;
+use super::{Export, Import, Trend};
 
 /// What a process holds on one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,10 @@ pub struct Device {
     pub unbacked_blocks: Option<Vec<Block>>,
     /// How what it holds there went; null where nothing was seen of that.
     pub trend: Option<Trend>,
+    /// `imported_bytes` by whose they are, most bytes first.
+    pub imports: Vec<Import>,
+    /// What of this process's memory was handed to others, most bytes first.
+    pub exports: Vec<Export>,
 }
 
 /// Bytes by how they were taken from the driver.

@@ -8,6 +8,7 @@ mod device;
 mod finding;
 mod growth;
 mod phases;
+mod shared;
 mod trend;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use finding::{
 };
 pub use growth::{Growth, GrowthSite};
 pub use phases::{Mark, Phase, PhaseDevice, PhaseSite, Phases, Steps};
+pub use shared::{Export, Import, Opener, Peer};
 pub use trend::{Course, Direction, Trend};
 
 /// Number of the contract.

@@ -12,6 +12,7 @@ mod page;
 mod phases;
 mod process;
 mod segment;
+mod shared;
 mod site;
 mod who;
 

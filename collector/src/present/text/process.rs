@@ -6,7 +6,7 @@ use super::{
     amount::{bytes, clock, count, known, percent},
     growth, lines, oom,
     page::Page,
-    phases, segment, who,
+    phases, segment, shared, who,
 };
 use crate::present::{
     report::{
@@ -90,6 +90,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
         return;
     }
     holdings(page, device);
+    shared::list(page, report, device);
     trend(page, report, device);
     live(page, report, device, when);
     for allocator in device.allocators.iter().filter(|a| !a.graph_pools.sites.is_empty()) {

@@ -5,3 +5,4 @@ mod examples;
 mod hostile;
 mod model;
 mod script;
+mod shares;

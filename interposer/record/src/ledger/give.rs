@@ -85,8 +85,9 @@ impl Ledger<'_> {
         }
     }
 
-    /// Takes what ended from the gauges.
+    /// Takes what ended from the gauges, and forgets what other processes called it.
     pub(super) fn count_given(&self, now: Now, entry: &Entry) {
+        self.forget_identities(entry);
         if is_reserved(entry.class) {
             self.gauges.release(entry.device, entry.size);
         } else if entry.class == Class::PoolBlock {

@@ -1,6 +1,7 @@
 //! The ledger: what every event does to the ring, the live table and the gauges.
 
 mod contexts;
+mod exports;
 mod gauges;
 mod give;
 mod handles;
@@ -151,6 +152,7 @@ impl<'a> Ledger<'a> {
             Op::Lost => self.counters.add(event.size as usize, 1),
             // SAFETY: by the caller's promise.
             Op::Mark => unsafe { self.mark(now, event) },
+            Op::Exported => self.exported(now, event),
             Op::Driver => self.header(header::DRIVER_VERSION, event.size),
         }
     }

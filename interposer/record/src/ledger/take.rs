@@ -53,6 +53,9 @@ impl Ledger<'_> {
             Class::Pool => self.insert_pool(&entry),
             _ => self.insert(&entry),
         };
+        if matches!(event.class, Class::IpcImport | Class::ImportedHandle) && event.aux != 0 {
+            self.identify(now, &entry, event.aux);
+        }
         self.count_taken(now, event);
         self.slot(now, Verb::Alloc, event, ids, if listed { 0 } else { FLAG_UNLISTED });
     }

@@ -1,0 +1,158 @@
+//! What a process handed to others on a device, and what it has open of theirs.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use super::{Subject, sites::SiteBook};
+use crate::{
+    ledger::Instance,
+    present::report::{Export, Import, Opener, Peer},
+    process::Process,
+    sharing::{self, Shared},
+    state::{Device, Share},
+};
+
+/// What the processes of a job share, and who they are.
+pub(super) struct Commons<'a> {
+    pub shared: Shared,
+    processes: &'a [Process],
+}
+
+impl<'a> Commons<'a> {
+    pub fn of(processes: &'a [Process]) -> Self {
+        Self { shared: Shared::of(processes), processes }
+    }
+
+    pub fn process(&self, instance: Instance) -> Option<&'a Process> {
+        self.processes.iter().find(|process| process.identity.instance == instance)
+    }
+
+    fn peer(&self, instance: Instance) -> Option<Peer> {
+        let process = self.process(instance)?;
+        let (pid, role) = (process.pid, process.role.clone());
+        Some(Peer { instance: instance.to_string(), pid, role })
+    }
+
+    /// What the subject handed out on a device that is there, or that others have open.
+    pub fn out<'b>(
+        &'b self,
+        subject: &Subject<'_>,
+        device: Device,
+    ) -> impl Iterator<Item = &'b sharing::Export> {
+        let instance = subject.process.identity.instance;
+        let mine = move |export: &&sharing::Export| {
+            export.owner == instance && export.share.device == device
+        };
+        let matters = |export: &&sharing::Export| {
+            export.share.is_held() || self.shared.openers(export).any(|import| import.held)
+        };
+        self.shared.exports.iter().filter(mine).filter(matters)
+    }
+}
+
+fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
+}
+
+/// Memory of others that is open here.
+pub(super) fn imports(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    commons: &Commons<'_>,
+    device: Device,
+) -> Vec<Import> {
+    let instance = subject.process.identity.instance;
+    let mut imports: BTreeMap<(Option<Peer>, bool, String), Import> = BTreeMap::new();
+    let all = commons.shared.imports.iter();
+    let mine = all.filter(|one| one.holder == instance && one.share.device == device);
+    for one in mine.filter(|one| one.share.is_held()) {
+        let from = commons.shared.owner(one).and_then(|export| commons.peer(export.owner));
+        let site = book.id(subject, one.share.site);
+        let since_ns = subject.identity().realtime(one.share.since);
+        let key = (from.clone(), one.likely, site.clone());
+        let (likely, bytes, pieces, opens, closes) = (one.likely, 0, 0, 0, 0);
+        let new = || Import { from, likely, site, bytes, pieces, opens, closes, since_ns };
+        let sum = imports.entry(key).or_insert_with(new);
+        add(&mut sum.bytes, one.share.size);
+        sum.pieces += 1;
+        add(&mut sum.opens, one.share.times);
+        add(&mut sum.closes, one.share.closes);
+        sum.since_ns = sum.since_ns.min(since_ns);
+    }
+    let mut imports: Vec<Import> = imports.into_values().collect();
+    imports.sort_by_key(|import| Reverse(import.bytes));
+    imports
+}
+
+/// Memory of this process that was handed to others.
+pub(super) fn exports(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    commons: &Commons<'_>,
+    device: Device,
+) -> Vec<Export> {
+    let mut exports: BTreeMap<String, Export> = BTreeMap::new();
+    let mut openers: BTreeMap<String, BTreeMap<(Peer, bool), Opener>> = BTreeMap::new();
+    let mut counted: BTreeMap<(u64, u64), ()> = BTreeMap::new();
+    for export in commons.out(subject, device).collect::<Vec<_>>() {
+        let share = &export.share;
+        let site = site(subject, book, share);
+        let since_ns = subject.identity().realtime(share.since);
+        let new = || Export {
+            site: site.clone(),
+            bytes: 0,
+            pieces: 0,
+            given_back_bytes: 0,
+            since_ns,
+            opened_by: Vec::new(),
+        };
+        let sum = exports.entry(site.clone()).or_insert_with(new);
+        sum.since_ns = sum.since_ns.min(since_ns);
+        // Handed out under two names it is the same memory.
+        if counted.insert((share.address, share.birth), ()).is_none() {
+            sum.pieces += 1;
+            let figure = if share.is_held() { &mut sum.bytes } else { &mut sum.given_back_bytes };
+            add(figure, share.size);
+        }
+        let by = openers.entry(site).or_default();
+        for import in commons.shared.openers(export) {
+            opened(by, commons, import);
+        }
+    }
+    let mut exports: Vec<Export> = exports.into_values().collect();
+    for export in &mut exports {
+        let by = openers.remove(&export.site).unwrap_or_default();
+        export.opened_by = by.into_values().collect();
+        export.opened_by.sort_by_key(|opener| Reverse(opener.bytes));
+    }
+    exports.sort_by_key(|export| Reverse(export.bytes.saturating_add(export.given_back_bytes)));
+    exports
+}
+
+/// Whose blocks lie in something that was handed out.
+pub(super) fn site(subject: &mut Subject<'_>, book: &mut SiteBook, share: &Share) -> String {
+    let lender = subject.process.played.state.lender(share);
+    book.id(subject, if share.is_held() { lender } else { share.site })
+}
+
+fn opened(
+    by: &mut BTreeMap<(Peer, bool), Opener>,
+    commons: &Commons<'_>,
+    import: &sharing::Import,
+) {
+    let (Some(peer), Some(process)) = (commons.peer(import.holder), commons.process(import.holder))
+    else {
+        return;
+    };
+    let likely = import.likely;
+    let since_ns = process.identity.realtime(import.share.since);
+    let (bytes, pieces, opens, closes) = (0, 0, 0, 0);
+    let new = Opener { by: peer.clone(), likely, bytes, pieces, opens, closes, since_ns };
+    let sum = by.entry((peer, likely)).or_insert(new);
+    add(&mut sum.opens, import.share.times);
+    add(&mut sum.closes, import.share.closes);
+    sum.since_ns = sum.since_ns.min(since_ns);
+    if import.held {
+        add(&mut sum.bytes, import.share.size);
+        sum.pieces += 1;
+    }
+}

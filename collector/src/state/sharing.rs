@@ -1,0 +1,142 @@
+//! What events and live sets say of memory that goes between processes.
+
+use std::collections::HashMap;
+
+use wire::{
+    live::Entry,
+    record::{Class, Record},
+};
+
+use super::{
+    Share, Site, State,
+    apply::{birth, bytes, site_of},
+    share::{Shares, Thing},
+    vmm::HandleId,
+};
+use crate::ledger::Live;
+
+impl State {
+    /// What the process handed to others and what it opened of theirs: all that it does now, and the
+    /// last ones that are over.
+    pub fn shares(&self) -> impl Iterator<Item = Share> {
+        self.shares.iter().map(|share| {
+            let handle = self.vmm.by_name(share.address).map(|(_, handle)| handle.unit);
+            let grown = handle.filter(|unit| share.is_held() && unit.class == share.class);
+            let mut share = share.clone();
+            // What was imported as a handle shows its size only when it is mapped.
+            share.size = grown.map_or(share.size, |unit| unit.size.max(share.size));
+            share
+        })
+    }
+
+    /// Whose blocks lie in something that was handed out: of the site with most bytes of them, and its
+    /// own where there are none.
+    #[must_use]
+    pub fn lender(&self, share: &Share) -> Site {
+        let ranges: Vec<(u64, u64)> = match share.class {
+            Class::Linear => vec![(share.address, share.size)],
+            Class::Handle => self.mapped(share.address),
+            _ => Vec::new(),
+        };
+        let mut lent: HashMap<Site, u64> = HashMap::new();
+        for (start, size) in ranges {
+            for block in self.blocks.over(start, size) {
+                *lent.entry(block.value.site).or_default() += block.size;
+            }
+        }
+        let most = lent.into_iter().max_by_key(|(site, bytes)| (*bytes, *site));
+        most.map_or(share.site, |(site, _)| site)
+    }
+
+    fn mapped(&self, name: u64) -> Vec<(u64, u64)> {
+        let Some((id, _)) = self.vmm.by_name(name) else { return Vec::new() };
+        self.mappings_of(id).collect()
+    }
+
+    fn mappings_of(&self, id: HandleId) -> impl Iterator<Item = (u64, u64)> {
+        let mappings = self.vmm.mappings().iter().filter(move |span| span.value.handle == id);
+        mappings.map(|span| (span.start, span.size))
+    }
+
+    /// Something was handed out. Of what is not there any more a live set knew that already.
+    pub(super) fn export(&mut self, record: &Record) {
+        if let Some(thing) = self.thing_at(record.class, record.address) {
+            self.shares.export(Share::exported(thing, record.aux, birth(record.time)));
+        }
+    }
+
+    /// Something was opened. Returns whether it was open here already.
+    pub(super) fn import(&mut self, record: &Record) -> bool {
+        let thing = Thing {
+            class: record.class,
+            address: record.address,
+            device: record.device,
+            size: bytes(record.size),
+            site: site_of(record),
+            birth: birth(record.time),
+        };
+        self.shares.import(Share::imported(thing, record.aux))
+    }
+
+    fn thing_at(&self, class: Class, address: u64) -> Option<Thing> {
+        let thing = |device, size, site, birth| Thing { class, address, device, size, site, birth };
+        match class {
+            Class::Linear => {
+                let span = self.spans.at(address).filter(|span| span.start == address)?;
+                let unit = &span.value;
+                Some(thing(unit.device, unit.size, unit.site, unit.birth))
+            }
+            Class::Handle => {
+                let (_, handle) = self.vmm.by_name(address)?;
+                let unit = &handle.unit;
+                Some(thing(unit.device, unit.size, unit.site, unit.birth))
+            }
+            Class::Pool => {
+                let pool = self.pools.pools().get(&address)?;
+                Some(thing(pool.device, pool.reserve, pool.site, pool.birth))
+            }
+            Class::PoolBlock => {
+                let span = self.pools.blocks().at(address).filter(|span| span.start == address)?;
+                let block = &span.value;
+                Some(thing(block.device, span.size, block.site, block.birth))
+            }
+            _ => None,
+        }
+    }
+
+    /// What a live set says is shared, once all that it says is held is in its place.
+    pub(super) fn shares_of(&mut self, live: &[Live]) {
+        let mut identities: HashMap<(u16, u64), Vec<&Entry>> = HashMap::new();
+        for Live { entry, .. } in live.iter().filter(|one| one.entry.class == Class::Identity) {
+            identities.entry((entry.link, entry.address)).or_default().push(entry);
+        }
+        let identity = |entry: &Entry| u64::from(entry.native) | u64::from(entry.python) << 32;
+        let mut shares = Shares::default();
+        for Live { entry, .. } in live {
+            let known = identities.get(&(entry.class as u16, entry.address));
+            // Older than what it seems to belong to: of what had the same address before.
+            let known = known.into_iter().flatten().filter(|one| one.birth_us >= entry.birth_us);
+            if matches!(entry.class, Class::IpcImport | Class::ImportedHandle) {
+                let thing = Thing {
+                    class: entry.class,
+                    address: entry.address,
+                    device: entry.device,
+                    size: bytes(entry.size),
+                    site: Site { native: entry.native, python: entry.python },
+                    birth: entry.birth_us.saturating_mul(1000),
+                };
+                let mine = identities.get(&(entry.class as u16, entry.address));
+                let name = mine.and_then(|all| all.first()).map_or(0, |one| identity(one));
+                shares.import(Share::imported(thing, name));
+                continue;
+            }
+            for one in known {
+                if let Some(thing) = self.thing_at(entry.class, entry.address) {
+                    let time = one.birth_us.saturating_mul(1000);
+                    shares.export(Share::exported(thing, identity(one), time));
+                }
+            }
+        }
+        self.shares = shares;
+    }
+}

@@ -1,0 +1,146 @@
+//! Memory that goes between processes, as one of them records it.
+
+use wire::{
+    live::Entry,
+    record::{
+        Class::{self, Block, Handle, Identity, ImportedHandle, IpcImport, Linear, Mapping},
+        Verb,
+    },
+};
+
+use super::script::{MIB, STEP, Script};
+use crate::{
+    ledger::Live,
+    state::{Share, Site, State},
+};
+
+const NAME: u64 = 0x0123_4567_89ab_cdef;
+
+fn export(script: &mut Script, class: Class, address: u64, name: u64) {
+    script.push(Verb::Export, class, address, 0, name);
+}
+
+fn open(script: &mut Script, address: u64, name: u64) {
+    script.push(Verb::Alloc, IpcImport, address, MIB, name);
+}
+
+fn shares(state: &State) -> Vec<Share> {
+    state.shares().collect()
+}
+
+fn only(state: &State) -> Share {
+    let [share] = &shares(state)[..] else { panic!("{:?}", shares(state)) };
+    share.clone()
+}
+
+/// The live table after a script, with an identity beside each thing at `address`.
+fn live_with_identity(script: &Script, class: Class, address: u64, birth: u64) -> Vec<Live> {
+    let mut live = script.live();
+    let entry = Entry {
+        address,
+        class: Identity,
+        device: 0,
+        flags: 0,
+        size: 0,
+        native: NAME as u32,
+        python: (NAME >> 32) as u32,
+        birth_us: birth / 1000,
+        link: class as u16,
+    };
+    live.push(Live { index: live.len() as u32, freeing: false, entry });
+    live
+}
+
+#[test]
+fn what_was_handed_out_is_of_whose_blocks_lie_in_it_and_its_end_is_kept() {
+    let mut script = Script::default();
+    script.python = 1;
+    script.take(Linear, 100 * MIB, 20 * MIB);
+    script.python = 2;
+    script.take(Block, 100 * MIB, MIB);
+    script.python = 3;
+    script.take(Block, 101 * MIB, 12 * MIB);
+    export(&mut script, Linear, 100 * MIB, NAME);
+    export(&mut script, Linear, 100 * MIB, NAME);
+    let state = script.state();
+    let share = only(&state);
+    assert_eq!((share.identity, share.size, share.times), (NAME, 20 * MIB, 2));
+    assert_eq!((share.birth, share.since, share.ended), (STEP, 4 * STEP, None));
+    assert_eq!(state.lender(&share), Site { native: 0, python: 3 });
+    script.give(Linear, 100 * MIB, 20 * MIB);
+    assert_eq!(only(&script.state()).ended, Some(6 * STEP));
+    script.failed(Linear, 100 * MIB, 20 * MIB);
+    assert_eq!(only(&script.state()).ended, None, "the free failed");
+}
+
+#[test]
+fn what_is_open_twice_stays_until_it_was_closed_twice() {
+    let mut script = Script::default();
+    open(&mut script, 100 * MIB, NAME);
+    let first = script.events[0].record.time;
+    open(&mut script, 100 * MIB, NAME);
+    assert_eq!(script.state().totals(0).imported, MIB, "it is the same memory");
+    script.give(IpcImport, 100 * MIB, MIB);
+    let share = only(&script.state());
+    assert_eq!((share.times, share.closes, share.is_held()), (2, 1, true));
+    assert_eq!(script.state().totals(0).imported, MIB);
+    let mut failing = Script::default();
+    failing.events.clone_from(&script.events);
+    failing.failed(IpcImport, 100 * MIB, MIB);
+    assert_eq!(only(&failing.state()).closes, 0);
+    // The other one: its age says when it was opened.
+    let age = 4 * STEP - first;
+    script.push(Verb::FreeBegin, IpcImport, 100 * MIB, MIB, 0);
+    script.events.last_mut().unwrap().record.aux = age;
+    let share = only(&script.state());
+    assert_eq!((share.times, share.closes, share.ended), (2, 2, Some(4 * STEP)));
+    assert_eq!(script.state().totals(0).imported, 0);
+}
+
+#[test]
+fn a_handle_is_handed_out_until_its_last_mapping_goes_and_an_imported_one_shows_its_size_then() {
+    let mut script = Script::default();
+    script.python = 1;
+    script.take(Handle, 7, 2 * MIB).map(100 * MIB, 2 * MIB, 7);
+    script.python = 2;
+    script.take(Block, 100 * MIB, MIB);
+    export(&mut script, Handle, 7, NAME);
+    let state = script.state();
+    assert_eq!(state.lender(&only(&state)), Site { native: 0, python: 2 });
+    script.give(Handle, 7, 2 * MIB);
+    assert!(only(&script.state()).is_held());
+    script.give(Mapping, 100 * MIB, 2 * MIB);
+    assert_eq!(only(&script.state()).ended, Some(6 * STEP));
+
+    let mut importer = Script::default();
+    importer.push(Verb::Alloc, ImportedHandle, 9, 0, NAME);
+    assert_eq!(only(&importer.state()).size, 0);
+    importer.map(300 * MIB, 2 * MIB, 9);
+    assert_eq!(only(&importer.state()).size, 2 * MIB);
+}
+
+#[test]
+fn a_live_set_says_the_same_as_the_timeline_and_what_it_lacks_has_ended() {
+    let mut script = Script::default();
+    script.take(Linear, 100 * MIB, 2 * MIB);
+    export(&mut script, Linear, 100 * MIB, NAME);
+    let mut state = script.state();
+    let live = live_with_identity(&script, Linear, 100 * MIB, 2 * STEP);
+    assert_eq!(shares(&State::from_live(&live)), shares(&state));
+    state.resync(&live);
+    assert_eq!(shares(&state), shares(&script.state()));
+    state.resync(&[]);
+    assert_eq!(only(&state).ended, Some(2 * STEP));
+    // An identity older than the memory at its address is not that memory's.
+    let stale = live_with_identity(&script, Linear, 100 * MIB, STEP / 2);
+    assert_eq!(shares(&State::from_live(&stale)), []);
+
+    let mut importer = Script::default();
+    open(&mut importer, 500 * MIB, NAME);
+    let live = live_with_identity(&importer, IpcImport, 500 * MIB, STEP);
+    assert_eq!(shares(&State::from_live(&live)), shares(&importer.state()));
+    let mut twice = importer.state();
+    twice.resync(&live);
+    importer.events.iter().for_each(|event| twice.apply(event));
+    assert_eq!(shares(&twice), shares(&importer.state()), "the event is in the live set already");
+}

@@ -1,0 +1,130 @@
+//! Who holds whose memory: processes joined, and what the report makes of it.
+
+mod made;
+
+use collector::{
+    ledger::{End, Live},
+    present::{
+        build::{Detail, build},
+        report::{Device, Report},
+        text::render,
+    },
+    process::Process,
+    sharing::Shared,
+    state::State,
+};
+use made::{MIB, TORCH, job, live, process};
+use wire::record::Class;
+
+const NAME: u64 = 0x0123_4567_89ab_cdef;
+
+/// An identity beside something; `at` is in microseconds.
+fn identity(class: Class, address: u64, name: u64, at: u64) -> Live {
+    let mut one = live(Class::Identity, address, 0, name as u32);
+    one.entry.python = (name >> 32) as u32;
+    (one.entry.link, one.entry.birth_us) = (class as u16, at);
+    one
+}
+
+fn born(mut one: Live, at: u64) -> Live {
+    one.entry.birth_us = at;
+    one
+}
+
+fn holding(pid: u32, end: End, held: &[Live]) -> Process {
+    let mut process = process(pid, end);
+    process.played.state = State::from_live(held);
+    process
+}
+
+fn exporter(pid: u32, name: u64) -> Process {
+    let memory = live(Class::Linear, 0x1000_0000, 20 * MIB, TORCH);
+    let block = live(Class::Block, 0x1000_0000, 20 * MIB, 0);
+    holding(pid, End::Running, &[memory, block, identity(Class::Linear, 0x1000_0000, name, 10)])
+}
+
+fn importer(pid: u32, end: End, name: u64, at: u64) -> Process {
+    let memory = born(live(Class::IpcImport, 0x7000_0000, 20 * MIB, 0), at);
+    holding(pid, end, &[memory, identity(Class::IpcImport, 0x7000_0000, name, at)])
+}
+
+fn in_one_line(report: &Report) -> String {
+    render(report).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn device(report: &Report, pid: u32) -> &Device {
+    let process = report.processes.iter().find(|process| process.pid == pid).unwrap();
+    &process.devices[0]
+}
+
+#[test]
+fn exporter_and_importer_are_joined_by_the_name_both_see() {
+    let processes = vec![exporter(1, NAME), importer(2, End::Running, NAME, 20), exporter(3, 77)];
+    let report = build(&job(processes), Detail::default());
+    let (owner, holder) = (device(&report, 1), device(&report, 2));
+    assert_eq!((owner.reserved_bytes, owner.imported_bytes), (20 * MIB, 0));
+    assert_eq!((holder.reserved_bytes, holder.imported_bytes), (0, 20 * MIB));
+    let [export] = &owner.exports[..] else { panic!("{:?}", owner.exports) };
+    let [opener] = &export.opened_by[..] else { panic!("{:?}", export.opened_by) };
+    assert_eq!((opener.by.pid, opener.likely, opener.bytes), (2, false, 20 * MIB));
+    assert_eq!((opener.opens, opener.closes, opener.pieces), (1, 0, 1));
+    let [import] = &holder.imports[..] else { panic!("{:?}", holder.imports) };
+    assert_eq!(import.from.as_ref().map(|from| from.pid), Some(1));
+    assert_eq!(device(&report, 3).exports[0].opened_by, []);
+    let text = in_one_line(&report);
+    assert!(text.contains("imported 20.0 MiB from serve (pid 1), in 1 piece"), "{text}");
+    assert!(text.contains("serve (pid 2) has 1 piece of 20.0 MiB open"), "{text}");
+    assert!(text.contains("no traced process opened"), "{text}");
+}
+
+#[test]
+fn a_name_that_comes_again_means_the_newest_that_is_older_than_the_import() {
+    let owners = |at: u64| {
+        let mut again = exporter(3, NAME);
+        let memory = born(live(Class::Linear, 0x1000_0000, 20 * MIB, TORCH), 25);
+        let name = identity(Class::Linear, 0x1000_0000, NAME, 30);
+        again.played.state = State::from_live(&[memory, name]);
+        let shared = Shared::of(&[exporter(1, NAME), again, importer(2, End::Running, NAME, at)]);
+        let [import] = &shared.imports[..] else { panic!("one import") };
+        shared.owner(import).map(|export| export.owner.0[1])
+    };
+    assert_eq!([5, 20, 40].map(owners), [None, Some(1), Some(3)]);
+}
+
+#[test]
+fn without_a_name_it_is_likely_the_only_one_who_handed_out_that_size_there() {
+    let handle = |pid: u32| {
+        let mut one = live(Class::Handle, 0x77, 2 * MIB, TORCH);
+        one.entry.link = 1 << 10;
+        holding(pid, End::Running, &[one, identity(Class::Handle, 0x77, 0, 10)])
+    };
+    let opened = |size: u64| {
+        let one = born(live(Class::ImportedHandle, 0x99, size, 0), 20);
+        let kept = Live { entry: wire::live::Entry { link: 1 << 10, ..one.entry }, ..one };
+        holding(2, End::Running, &[kept])
+    };
+    let from = |processes: &[Process]| {
+        let shared = Shared::of(processes);
+        let [import] = &shared.imports[..] else { panic!("one import") };
+        (shared.owner(import).map(|export| export.owner.0[1]), import.likely)
+    };
+    assert_eq!(from(&[handle(1), opened(2 * MIB)]), (Some(1), true));
+    assert_eq!(from(&[handle(1), opened(4 * MIB)]), (None, false));
+    assert_eq!(from(&[handle(1), handle(3), opened(2 * MIB)]), (None, false), "two may be meant");
+    let report = build(&job(vec![handle(1), opened(2 * MIB)]), Detail::default());
+    let text = in_one_line(&report);
+    assert!(text.contains("likely from serve (pid 1)"), "{text}");
+}
+
+#[test]
+fn a_process_that_ended_has_nothing_open_any_more_unless_the_owner_ended_too() {
+    let open = |owner: End, holder: End| {
+        let mut owning = exporter(1, NAME);
+        owning.end = owner;
+        let report = build(&job(vec![owning, importer(2, holder, NAME, 20)]), Detail::default());
+        device(&report, 1).exports[0].opened_by[0].bytes
+    };
+    assert_eq!(open(End::Running, End::Killed(9)), 0);
+    assert_eq!(open(End::Killed(9), End::Running), 20 * MIB);
+    assert_eq!(open(End::Exited(Some(0)), End::Exited(Some(0))), 20 * MIB);
+}
