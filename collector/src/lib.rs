@@ -13,6 +13,8 @@
 //! gate: holds the report, and what is measured beside it, against a user's rules
 //! outside: marks that others set, on their way into a process's timeline
 //!
+//! doctor: whether tracing works on this system, and what to do where it does not
+//!
 //! session: runs a job, drains its processes into a store while they live
 //! ```
 //!
@@ -21,6 +23,7 @@
 #![deny(unsafe_code)]
 
 pub mod detect;
+pub mod doctor;
 pub mod gate;
 pub mod ledger;
 pub mod nvml;

@@ -50,6 +50,12 @@ impl Gpus {
         })
     }
 
+    /// The version of the driver, as NVIDIA counts them.
+    #[must_use]
+    pub fn driver_version(&self) -> Option<String> {
+        self.nvml.sys_driver_version().ok()
+    }
+
     /// All GPUs as they are now. What NVML does not tell of a GPU is left out.
     #[must_use]
     pub fn reading(&self) -> Reading {

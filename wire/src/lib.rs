@@ -27,6 +27,7 @@ extern crate std;
 pub mod arena;
 pub mod code;
 pub mod control;
+pub mod control_group;
 pub mod device;
 pub mod folder;
 pub mod header;
@@ -38,6 +39,7 @@ pub mod module;
 pub mod outside;
 pub mod record;
 pub mod ring;
+pub mod room;
 pub mod text;
 pub mod trie;
 

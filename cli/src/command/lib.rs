@@ -30,14 +30,18 @@ impl Lib {
 
 /// Where the library belongs: beside this program.
 pub fn path() -> Result<PathBuf, Failure> {
+    Ok(program()?.with_file_name(LIBRARY))
+}
+
+/// This program's own file.
+pub fn program() -> Result<PathBuf, Failure> {
     let program = std::env::current_exe().and_then(|path| path.canonicalize());
-    let program = program.map_err(|error| {
+    program.map_err(|error| {
         Failure::new(
             format!("this program's own file cannot be found: {error}"),
             "start memtrace by its full path",
         )
-    })?;
-    Ok(program.with_file_name(LIBRARY))
+    })
 }
 
 /// The library, where it and its recorder are there.

@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod diff;
+mod doctor;
 mod lib;
 mod mark;
 mod report;
@@ -23,7 +24,10 @@ pub enum Command {
     Diff(diff::Diff),
     Mark(mark::Mark),
     Lib(lib::Lib),
+    Doctor(doctor::Doctor),
     Demo(demo::Demo),
+    #[command(name = doctor::TRIAL, hide = true)]
+    Trial(doctor::Trial),
 }
 
 impl Command {
@@ -36,7 +40,9 @@ impl Command {
             Self::Diff(diff) => diff.run(),
             Self::Mark(mark) => mark.run(),
             Self::Lib(lib) => lib.run(),
+            Self::Doctor(doctor) => doctor.run(),
             Self::Demo(demo) => demo.run(),
+            Self::Trial(trial) => trial.run(),
         }
     }
 }

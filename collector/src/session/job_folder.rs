@@ -32,7 +32,7 @@ impl JobFolder {
     /// One sentence.
     pub fn create(base: &Path) -> Result<Self, String> {
         let failed = |error: io::Error| {
-            format!("the job ran untraced: no folder for rings in {}: {error}", base.display())
+            format!("no folder for rings can be made in {}: {error}", base.display())
         };
         // A relative path would mean another folder after each `chdir` of the job.
         let base = std::path::absolute(base).map_err(failed)?;
@@ -52,6 +52,11 @@ impl JobFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Removes all that is in it, rings too.
+    pub fn discard(&self) {
+        let _ = fs::remove_dir_all(&self.path);
     }
 
     fn write_control(&self) -> io::Result<()> {
@@ -103,8 +108,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_only_tried_leaves_nothing() {
+        let base = tempfile::tempdir().unwrap();
+        let folder = JobFolder::create(base.path()).unwrap();
+        fs::write(folder.path().join("x.ring"), "").unwrap();
+        folder.discard();
+        assert!(!folder.path().exists());
+    }
+
+    #[test]
     fn a_base_that_cannot_be_made_is_a_sentence() {
         let text = JobFolder::create(Path::new("/proc/nothing")).unwrap_err();
-        assert!(text.contains("untraced") && text.contains("/proc/nothing"), "{text}");
+        assert!(text.contains("/proc/nothing"), "{text}");
     }
 }

@@ -14,7 +14,7 @@
 mod bystanders;
 mod drainer;
 mod gpus;
-mod job_folder;
+pub(crate) mod job_folder;
 mod pace;
 pub mod preload;
 mod refused;
@@ -170,11 +170,12 @@ pub fn run(
 
 /// Makes the folder of the job's rings and gives the command its environment.
 fn prepare(library: &Path, command: &mut Command) -> Result<JobFolder, String> {
+    let untraced = |why: String| format!("the job ran untraced: {why}");
     if std::env::var_os("MEMTRACE_DISABLE").is_some_and(|value| value == "1") {
-        return Err("the job ran untraced: MEMTRACE_DISABLE=1 is set".to_owned());
+        return Err(untraced("MEMTRACE_DISABLE=1 is set".to_owned()));
     }
-    preload::check(library)?;
-    let job_folder = JobFolder::create(&user_folder())?;
+    preload::loadable(library).map_err(untraced)?;
+    let job_folder = JobFolder::create(&user_folder()).map_err(untraced)?;
     preload::set(command, library, job_folder.path());
     Ok(job_folder)
 }

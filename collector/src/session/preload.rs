@@ -13,26 +13,26 @@ const PRELOAD: &str = "LD_PRELOAD";
 /// Where NVTX finds the library that hears its ranges.
 const NVTX: &str = "NVTX_INJECTION64_PATH";
 /// The recorder, which the library opens beside itself.
-const CORE: &str = "libmemtrace_core.so";
+pub(crate) const CORE: &str = "libmemtrace_core.so";
 
 /// Tries the library on a program that does nothing: one that cannot be loaded would print a line
 /// in every process of the job, or keep them from starting.
 ///
 /// # Errors
-/// One sentence: the job has to run without it.
-pub fn check(library: &Path) -> Result<(), String> {
-    let untraced = |why: &str| format!("the job ran untraced: {} {why}", library.display());
+/// One sentence: why no process can be traced with it.
+pub fn loadable(library: &Path) -> Result<(), String> {
+    let wrong = |why: &str| format!("{} {why}", library.display());
     if library.as_os_str().as_bytes().iter().any(|byte| b": \t\n".contains(byte)) {
-        return Err(untraced("cannot be preloaded: there is a colon or a space in its path"));
+        return Err(wrong("cannot be preloaded: there is a colon or a space in its path"));
     }
     if !library.is_absolute() {
-        return Err(untraced("cannot be preloaded: its path is not absolute"));
+        return Err(wrong("cannot be preloaded: its path is not absolute"));
     }
     if !library.is_file() {
-        return Err(untraced("is not there"));
+        return Err(wrong("is not there"));
     }
     if !library.with_file_name(CORE).is_file() {
-        return Err(untraced(&format!("cannot record: {CORE} is not beside it")));
+        return Err(wrong(&format!("cannot record: {CORE} is not beside it")));
     }
     let mut command = Command::new("/bin/true");
     command.env(PRELOAD, library).stdin(Stdio::null()).stdout(Stdio::null());
@@ -40,7 +40,7 @@ pub fn check(library: &Path) -> Result<(), String> {
         Ok(output) if !output.status.success() || !output.stderr.is_empty() => {
             let said = String::from_utf8_lossy(&output.stderr);
             let said = said.lines().next().unwrap_or("no message").to_owned();
-            Err(untraced(&format!("cannot be loaded: {said}")))
+            Err(wrong(&format!("cannot be loaded: {said}")))
         }
         // Without /bin/true nothing can be said.
         _ => Ok(()),
@@ -136,8 +136,8 @@ mod tests {
             (folder.path().join("none.so"), "not there"),
             ("x.so".into(), "not absolute"),
         ] {
-            let text = check(&path).unwrap_err();
-            assert!(text.contains("untraced") && text.contains(why), "{text}");
+            let text = loadable(&path).unwrap_err();
+            assert!(text.contains(why), "{text}");
         }
     }
 }

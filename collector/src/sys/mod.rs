@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 pub mod child;
+pub mod cuda;
 pub mod signal;
 
 use std::{
@@ -72,6 +73,42 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     // SAFETY: the call succeeded, so it filled all of it.
     let room = unsafe { room.assume_init() };
     Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+/// Whether the file system of `path` keeps its files in memory.
+///
+/// # Errors
+/// The path cannot be looked at.
+pub fn is_in_memory(path: &Path) -> io::Result<bool> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut about = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path ends with a NUL and `about` is as large as the call expects.
+    let result = unsafe { libc::statfs(path.as_ptr(), about.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it filled all of it.
+    let about = unsafe { about.assume_init() };
+    Ok([TMPFS, RAMFS].contains(&about.f_type))
+}
+
+const TMPFS: libc::__fsword_t = 0x0102_1994;
+const RAMFS: libc::__fsword_t = 0x8584_58f6;
+
+/// Whether the file at `path` gives a program rights that its user has not.
+#[must_use]
+pub fn has_capabilities(path: &Path) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    let name = c"security.capability".as_ptr();
+    // SAFETY: both strings end with a NUL; with a size of 0 nothing is written.
+    unsafe { libc::getxattr(path.as_ptr(), name, std::ptr::null_mut(), 0) > 0 }
+}
+
+/// The effective group id.
+#[must_use]
+pub fn group() -> u32 {
+    // SAFETY: has no preconditions and cannot fail.
+    unsafe { libc::getegid() }
 }
 
 /// A descriptor of the process `pid`; `None` if it is gone or the kernel has none to give.

@@ -3,7 +3,6 @@
 //! Runs once, inside the program's first `cuInit`. It either returns a ledger or leaves an `.off`
 //! file that says why not, if it can even do that.
 
-mod control_group;
 mod cookie;
 mod describe;
 mod folder;

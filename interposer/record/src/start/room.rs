@@ -2,46 +2,23 @@
 
 use core::ffi::CStr;
 use wire::{
+    control_group,
     folder::{RING_SUFFIX, RUN_PREFIX},
     header::Reason,
-    layout::PROFILES,
+    room,
 };
 
-use super::{control_group, folder::Folder};
-use crate::sys::Fd;
-
-/// A file takes at most this share of what is free.
-const SHARE: u64 = 4;
-/// With more than this in rings already, a process takes the small profile.
-const MANY: u64 = 1 << 30;
-/// With more than this, none.
-const TOO_MANY: u64 = 2 << 30;
+use super::folder::Folder;
+use crate::sys::{self, Fd};
 
 /// Number of the largest profile there is room for, or why there is none.
 pub fn profile(folder: &Folder) -> Result<usize, Reason> {
-    choose(
+    let read = |path: &CStr, buffer: &mut [u8]| sys::read_file(path, buffer).map(<[u8]>::len);
+    room::profile(
         free_on_file_system(folder.fd()),
-        control_group::free().unwrap_or(u64::MAX),
+        control_group::free(read).unwrap_or(u64::MAX),
         occupied(folder.fd(), true),
     )
-}
-
-fn choose(file_system: u64, control_group: u64, rings: u64) -> Result<usize, Reason> {
-    if rings > TOO_MANY {
-        return Err(Reason::TooManyRings);
-    }
-    let first = usize::from(rings > MANY);
-    let fits = |free: u64| {
-        PROFILES
-            .iter()
-            .enumerate()
-            .skip(first)
-            .find(|(_, layout)| layout.bytes() as u64 <= free / SHARE)
-            .map(|(number, _)| number)
-    };
-    let by_file_system = fits(file_system).ok_or(Reason::NoRoom)?;
-    let by_control_group = fits(control_group).ok_or(Reason::NoMemory)?;
-    Ok(by_file_system.max(by_control_group))
 }
 
 fn free_on_file_system(folder: &Fd) -> u64 {
@@ -88,25 +65,6 @@ fn occupied(folder: &Fd, with_subfolders: bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys;
-    use wire::layout::{FULL, SMALL};
-
-    #[test]
-    fn a_quarter_of_what_is_free_decides() {
-        let (full, small) = (FULL.bytes() as u64 * SHARE, SMALL.bytes() as u64 * SHARE);
-        assert_eq!(choose(full, u64::MAX, 0), Ok(0));
-        assert_eq!(choose(full - 1, u64::MAX, 0), Ok(1));
-        assert_eq!(choose(small - 1, u64::MAX, 0), Err(Reason::NoRoom));
-        assert_eq!(choose(u64::MAX, full - 1, 0), Ok(1));
-        assert_eq!(choose(u64::MAX, small - 1, 0), Err(Reason::NoMemory));
-    }
-
-    #[test]
-    fn rings_already_there_count() {
-        assert_eq!(choose(u64::MAX, u64::MAX, MANY), Ok(0));
-        assert_eq!(choose(u64::MAX, u64::MAX, MANY + 1), Ok(1));
-        assert_eq!(choose(u64::MAX, u64::MAX, TOO_MANY + 1), Err(Reason::TooManyRings));
-    }
 
     #[test]
     fn rings_in_the_jobs_subfolders_are_counted_too() {

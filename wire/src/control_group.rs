@@ -1,9 +1,10 @@
 //! What the process's control group leaves: memory of tmpfs files is charged to the group, and
 //! past its limit the kernel kills.
+//!
+//! Both sides ask: the recorder before it takes room, the collector to tell what it will find. How a
+//! file is read is left to them.
 
 use core::ffi::CStr;
-
-use crate::sys;
 
 /// Longest path of a group's file that is looked at.
 const PATH: usize = 1280;
@@ -37,12 +38,18 @@ const HIERARCHIES: [Hierarchy; 2] = [
     },
 ];
 
-/// Bytes that the process's group and the groups above it leave; `None` without a limit.
-pub fn free() -> Option<u64> {
+/// Bytes that the process's group and the groups above it leave; `None` without a limit. `read`
+/// fills a buffer from a file and says with how many bytes; `None` if there is no such file.
+pub fn free(mut read: impl FnMut(&CStr, &mut [u8]) -> Option<usize>) -> Option<u64> {
     let mut buffer = [0; 2048];
-    let lines = sys::read_file(c"/proc/self/cgroup", &mut buffer)?;
-    HIERARCHIES.iter().filter_map(|kind| kind.free(kind.root, kind.group(lines)?)).min()
+    let length = read(c"/proc/self/cgroup", &mut buffer)?;
+    let lines = buffer.get(..length)?;
+    let free = |kind: &Hierarchy| kind.free(kind.root, kind.group(lines)?, &mut read);
+    HIERARCHIES.iter().filter_map(free).min()
 }
+
+/// How a file is read: see [`free`].
+type Read<'r> = &'r mut dyn FnMut(&CStr, &mut [u8]) -> Option<usize>;
 
 impl Hierarchy {
     /// The group's path in a text of lines `number:names:path`.
@@ -56,14 +63,14 @@ impl Hierarchy {
 
     /// The least of what `group` and those above it leave, up to the root. In a container the path
     /// may be the host's, and only the root be there: it is then the container's own group.
-    fn free(&self, root: &[u8], group: &[u8]) -> Option<u64> {
+    fn free(&self, root: &[u8], group: &[u8], file: Read<'_>) -> Option<u64> {
         let mut path = [0; PATH];
         let mut end = root.len().checked_add(group.len())?;
         path.get_mut(..root.len())?.copy_from_slice(root);
         path.get_mut(root.len()..end)?.copy_from_slice(group);
         let mut least = None;
         while end >= root.len() {
-            if let Some(free) = self.free_in(&mut path, end) {
+            if let Some(free) = self.free_in(&mut path, end, file) {
                 least = Some(least.unwrap_or(u64::MAX).min(free));
             }
             let slash =
@@ -77,11 +84,11 @@ impl Hierarchy {
     }
 
     /// What the one group leaves whose path is the first `end` bytes.
-    fn free_in(&self, path: &mut [u8; PATH], end: usize) -> Option<u64> {
+    fn free_in(&self, path: &mut [u8; PATH], end: usize, file: Read<'_>) -> Option<u64> {
         let mut buffer = [0; 4096];
-        let limit = number(read(path, end, self.limit, &mut buffer)?)?;
-        let used = number(read(path, end, self.used, &mut buffer)?)?;
-        let stat = read(path, end, c"/memory.stat", &mut buffer).unwrap_or_default();
+        let limit = number(read(path, end, self.limit, &mut buffer, file)?)?;
+        let used = number(read(path, end, self.used, &mut buffer, file)?)?;
+        let stat = read(path, end, c"/memory.stat", &mut buffer, file).unwrap_or_default();
         let cache = self.cache.iter().filter_map(|name| {
             number(stat.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(*name))?)
         });
@@ -89,11 +96,18 @@ impl Hierarchy {
     }
 }
 
-/// Reads a file of the group whose path is the first `end` bytes.
-fn read<'b>(path: &mut [u8], end: usize, file: &CStr, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-    let name = file.to_bytes_with_nul();
+/// Reads the file `name` of the group whose path is the first `end` bytes.
+fn read<'b>(
+    path: &mut [u8],
+    end: usize,
+    name: &CStr,
+    buffer: &'b mut [u8],
+    file: Read<'_>,
+) -> Option<&'b [u8]> {
+    let name = name.to_bytes_with_nul();
     path.get_mut(end..end.checked_add(name.len())?)?.copy_from_slice(name);
-    sys::read_file(CStr::from_bytes_until_nul(path).ok()?, buffer)
+    let length = file(CStr::from_bytes_until_nul(path).ok()?, buffer)?;
+    buffer.get(..length)
 }
 
 /// A decimal number; `None` for `max`, which is no limit.
@@ -104,7 +118,14 @@ fn number(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
+    use std::{format, fs, io::Read as _, vec::Vec};
+
+    fn from_disk(path: &CStr, buffer: &mut [u8]) -> Option<usize> {
+        let mut text = Vec::new();
+        fs::File::open(path.to_str().ok()?).ok()?.read_to_end(&mut text).ok()?;
+        buffer.get_mut(..text.len())?.copy_from_slice(&text);
+        Some(text.len())
+    }
 
     #[test]
     fn groups_are_found_in_both_forms() {
@@ -119,13 +140,14 @@ mod tests {
     fn the_tightest_group_counts_and_the_page_cache_does_not() {
         let root = std::env::temp_dir().join(format!("memtrace-group-{}", std::process::id()));
         let [new, _] = &HIERARCHIES;
-        let free = || new.free(root.to_str().unwrap().as_bytes(), b"/job/a");
+        let base = root.to_str().unwrap_or_default().as_bytes();
+        let free = || new.free(base, b"/job/a", &mut from_disk);
         let put = |group: &str, limit: &str, used: &str, stat: &str| {
             let folder = root.join(group);
-            fs::create_dir_all(&folder).unwrap();
+            assert!(fs::create_dir_all(&folder).is_ok());
             let files = [("memory.max", limit), ("memory.current", used), ("memory.stat", stat)];
             for (name, text) in files {
-                fs::write(folder.join(name), text).unwrap();
+                assert!(fs::write(folder.join(name), text).is_ok());
             }
         };
         put("", "max\n", "900\n", "");
@@ -136,6 +158,6 @@ mod tests {
         assert_eq!(free(), Some(450));
         put("job/a", "500\n", "200\n", "anon 1\n");
         assert_eq!(free(), Some(300));
-        fs::remove_dir_all(root).unwrap();
+        assert!(fs::remove_dir_all(root).is_ok());
     }
 }

@@ -1,0 +1,209 @@
+//! What else is preloaded, in which order, and whom that may trouble.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Check,
+    elf::{self, Elf},
+    program::Subject,
+};
+
+const NAME: &str = "preloads";
+/// Loaded into every process of the system, after those of `LD_PRELOAD`.
+const SYSTEM: &str = "/etc/ld.so.preload";
+/// The library of torch_memory_saver goes by this, and finds itself by it.
+const SAVER: &[u8] = b"torch_memory_saver";
+
+/// One library that is preloaded.
+#[derive(Debug, PartialEq, Eq)]
+struct Preload {
+    name: OsString,
+    /// What the file says; `None` for a name that the loader looks for, and for what it cannot load.
+    elf: Option<Shared>,
+}
+
+impl Preload {
+    fn is(&self, library: &Path) -> bool {
+        let own = Path::new(&self.name);
+        own == library || own.canonicalize().is_ok_and(|own| own == library)
+    }
+}
+
+/// How many of our functions a library has too, `dlsym` among them.
+#[derive(Debug, PartialEq, Eq)]
+struct Shared {
+    functions: usize,
+    has_dlsym: bool,
+}
+
+/// Looks at what comes before and after the library at `library`.
+pub fn checks(library: &Path, subject: &Option<Subject>) -> Vec<Check> {
+    let own = elf::read(library).unwrap_or_default();
+    let user = env::var_os("LD_PRELOAD").unwrap_or_default();
+    let system = fs::read(SYSTEM).unwrap_or_default();
+    let mut checks = Vec::new();
+    let listed = |text: &OsStr| -> Vec<Preload> {
+        names(text).into_iter().map(|name| preload(name, &own)).collect()
+    };
+    let (user, system) = (listed(&user), listed(OsStr::from_bytes(&system)));
+    checks.extend(troubles(library, &user, &system));
+    checks.extend(sanitizer(subject, &user));
+    if checks.is_empty() {
+        checks.push(Check::ok(NAME, order(library, &user, &system)));
+    }
+    checks
+}
+
+/// The entries of a list: the loader takes colons and white space for ends.
+fn names(list: &OsStr) -> Vec<OsString> {
+    let is_end = |byte: &u8| *byte == b':' || byte.is_ascii_whitespace();
+    let parts = list.as_bytes().split(is_end).filter(|part| !part.is_empty());
+    parts.map(|part| OsStr::from_bytes(part).to_owned()).collect()
+}
+
+fn preload(name: OsString, own: &Elf) -> Preload {
+    let file = Path::new(&name);
+    let elf = elf::read(file).ok().filter(|_| file.is_absolute()).map(|theirs| Shared {
+        functions: theirs.exported.keys().filter(|name| own.exported.contains_key(*name)).count(),
+        has_dlsym: theirs.exported.contains_key("dlsym"),
+    });
+    Preload { name, elf }
+}
+
+fn troubles(library: &Path, user: &[Preload], system: &[Preload]) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let is_ours = |preload: &&Preload| preload.is(library);
+    for preload in user.iter().chain(system) {
+        let name = preload.name.to_string_lossy();
+        let file = Path::new(&preload.name);
+        if preload.is(library) {
+            continue;
+        }
+        if file.is_absolute() && !file.exists() {
+            checks.push(Check::warning(
+                NAME,
+                format!("{name} is not there, and each process says so"),
+                "take it out of LD_PRELOAD",
+            ));
+        } else if file.file_name() == library.file_name() {
+            checks.push(Check::fails(
+                NAME,
+                format!("{name} is preloaded, another libmemtrace.so than {}", library.display()),
+                "take it out of LD_PRELOAD: two of them would both record",
+            ));
+        }
+    }
+    if user.iter().filter(is_ours).count() == 0 && system.iter().any(|p| is_ours(&p)) {
+        checks.push(Check::warning(
+            NAME,
+            format!("{SYSTEM} preloads the library into every process of the system"),
+            "for one job, put it into LD_PRELOAD of that job",
+        ));
+    }
+    let is_saver = |name: &OsStr| name.as_bytes().windows(SAVER.len()).any(|part| part == SAVER);
+    let others = user.iter().filter(|preload| !is_ours(preload) && is_saver(&preload.name)).count();
+    if others > 1 || is_saver(library.as_os_str()) {
+        checks.push(Check::warning(
+            NAME,
+            "torch_memory_saver wants one entry of LD_PRELOAD with its name in it, and finds several",
+            "name it once, and keep its name out of the path of memtrace",
+        ));
+    }
+    checks
+}
+
+/// AddressSanitizer as a library of its own has to be the first of all, or it ends the program.
+fn sanitizer(subject: &Option<Subject>, user: &[Preload]) -> Option<Check> {
+    let is_asan = |name: &str| name.contains("libasan.so") || name.contains("libclang_rt.asan");
+    let asan = subject.as_ref()?.needed().iter().find(|name| is_asan(name))?;
+    let first = user.first().map(|preload| preload.name.to_string_lossy());
+    if first.is_some_and(|first| is_asan(&first)) {
+        return None;
+    }
+    Some(Check::fails(
+        NAME,
+        format!(
+            "the program is linked to {asan}, which ends it when anything is preloaded before it"
+        ),
+        "put that library first: LD_PRELOAD=$(cc -print-file-name=libasan.so), or link with \
+         -static-libasan",
+    ))
+}
+
+/// The order in which they are asked for the functions that they share.
+fn order(library: &Path, user: &[Preload], system: &[Preload]) -> String {
+    let is_there = user.iter().any(|preload| preload.is(library));
+    let ours = Preload { name: library.as_os_str().to_owned(), elf: None };
+    let last = (!is_there).then_some(&ours);
+    let all = user.iter().chain(last).chain(system);
+    let shown = |preload: &Preload| {
+        let name = PathBuf::from(&preload.name);
+        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match &preload.elf {
+            Some(Shared { functions, has_dlsym }) if !preload.is(library) && *functions > 0 => {
+                let lookup = if *has_dlsym { ", dlsym among them" } else { "" };
+                format!("{name} ({functions} of our functions{lookup})")
+            }
+            _ => name,
+        }
+    };
+    let names: Vec<String> = all.map(shown).collect();
+    if names.len() == 1 {
+        return "nothing else is preloaded".to_owned();
+    }
+    format!("asked in this order: {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(names: &[&str]) -> Vec<Preload> {
+        names.iter().map(|name| Preload { name: name.into(), elf: None }).collect()
+    }
+
+    #[test]
+    fn entries_end_at_colons_and_spaces() {
+        assert_eq!(names(OsStr::new(" /a.so:b.so  /c.so\n")), ["/a.so", "b.so", "/c.so"]);
+        assert!(names(OsStr::new("")).is_empty());
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_loader() {
+        let library = Path::new("/opt/libmemtrace.so");
+        assert_eq!(order(library, &[], &[]), "nothing else is preloaded");
+        let (mut user, system) = (plain(&["/a/libhami.so"]), plain(&["/s.so"]));
+        user[0].elf = Some(Shared { functions: 3, has_dlsym: true });
+        assert_eq!(
+            order(library, &user, &system),
+            "asked in this order: libhami.so (3 of our functions, dlsym among them), \
+             libmemtrace.so, s.so"
+        );
+        user.insert(0, Preload { name: library.into(), elf: None });
+        assert!(order(library, &user, &[]).starts_with("asked in this order: libmemtrace.so, lib"));
+    }
+
+    #[test]
+    fn what_is_missing_twice_there_or_misnamed_is_told() {
+        let library = Path::new("/opt/libmemtrace.so");
+        let said = |library: &Path, user: &[&str], system: &[&str]| {
+            let checks = troubles(library, &plain(user), &plain(system));
+            checks.into_iter().map(|check| check.says).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(said(library, &["libx.so", "/opt/libmemtrace.so"], &[]), "");
+        assert!(said(library, &["/none/x.so"], &[]).contains("is not there"));
+        assert!(said(library, &["libmemtrace.so"], &[]).contains("another libmemtrace.so"));
+        assert!(said(library, &[], &["/opt/libmemtrace.so"]).contains("every process"));
+        let savers = ["libtorch_memory_saver_a.so", "libtorch_memory_saver_b.so"];
+        assert_eq!(said(library, &savers[..1], &[]), "");
+        assert!(said(library, &savers, &[]).contains("finds several"));
+        let inside = Path::new("/torch_memory_saver/libmemtrace.so");
+        assert!(said(inside, &[], &[]).contains("finds several"));
+    }
+}
