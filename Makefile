@@ -28,6 +28,7 @@ virtual-gpu:
 
 environment: virtual-gpu
 	tests/env/setup
+	tests/env/setup clients
 
 demo: build environment
 	trap 'rm -f "/dev/shm/memtrace-demo-$$$$"*' EXIT; \
