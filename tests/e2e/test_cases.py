@@ -5,7 +5,7 @@ S2, the leak, is in test_leak.py; S17, memory held after its time, in test_dead_
 
 import pytest
 from conftest import PROGRAMS
-from machine import MEMTRACE, VPYTHON
+from machine import CHECKOUT, MEMTRACE, VPYTHON
 
 MIB = 1 << 20
 
@@ -94,3 +94,54 @@ def test_s12_the_pool_of_a_failed_capture_is_listed_without_live_bytes_and_with_
     (site,) = pools["sites"]
     assert any("for the graph" in line for line in lines_of(report, site["site"], "case_s12.py"))
     assert "graph pools without a live block, since " in text
+
+
+@pytest.fixture
+def synced(machine):
+    """Pids of two ranks and the engine they sent weights to, and the report."""
+    started = []
+
+    def sync(what, steps):
+        environment = machine.preload() | {"PYTHONPATH": str(CHECKOUT / "python")}
+        program = machine.start(VPYTHON, PROGRAMS / "case_s3.py", what, steps, **environment)
+        started.append(program)
+        pids = [int(word) for word in program.stdout.readline().split()]
+        return pids, machine.report()
+
+    yield sync
+    for program in started:
+        program.communicate(input="\n", timeout=120)
+
+
+def test_s3_a_staging_buffer_that_the_engine_keeps_each_step_is_a_pin_of_each_rank(synced):
+    steps, size = 26, 32 * MIB
+    (*ranks, engine), report = synced("keep", steps)
+    pins = [finding for finding in report["findings"] if finding["verdict"] == "ipc-pin"]
+    assert sorted(pin["instances"][0]["pid"] for pin in pins) == ranks
+    for pin in pins:
+        assert (pin["confidence"], pin["cause"], pin["bytes"]) == ("alert", "growing", steps * size)
+        said = numbers(pin)
+        assert (said["pieces open"], said["opened"], said["closed"]) == (steps, steps, 0)
+        assert said["steps of the oldest"] == steps - 1
+        assert pin["rate"]["bytes_per_step"] == said["more in a step"] == size
+        assert any("the staging buffer" in line for line in lines_of(report, pin["site"], "case_s3.py"))
+        (holder,) = pin["holders"]
+        assert holder["owner"] == f"engine (pid {engine})"
+        assert (holder["bytes"], holder["blocks"]) == (steps * size, steps)
+        assert any("opened by the engine" in line for line in lines_of(report, holder["site"], "case_s3.py"))
+        assert f"engine (pid {engine}) opened them {steps} times and closed them 0 times" in pin["text"]
+        assert "ipc_collect()" in pin["advice"]
+    devices = {p["pid"]: p["devices"][0] for p in report["processes"] if p["devices"]}
+    assert devices[engine]["imported_bytes"] == len(ranks) * steps * size
+    assert devices[engine]["reserved_bytes"] < 2 * size
+
+
+def test_s3_an_engine_that_drops_what_it_copied_pins_nothing(synced):
+    (*ranks, engine), report = synced("drop", 26)
+    assert [finding for finding in report["findings"] if finding["verdict"] == "ipc-pin"] == []
+    devices = {p["pid"]: p["devices"][0] for p in report["processes"] if p["devices"]}
+    assert devices[engine]["imported_bytes"] == 0 == len(devices[engine]["imports"])
+    for rank in ranks:
+        (export,) = devices[rank]["exports"]
+        (opener,) = export["opened_by"]
+        assert opener["opens"] == opener["closes"] > 0 == opener["pieces"]

@@ -11,6 +11,7 @@ pub mod dead_holder;
 pub mod fragmentation;
 pub mod growth;
 pub mod incomplete_release;
+pub mod ipc_pin;
 pub mod known;
 pub mod leak;
 mod lifetimes;

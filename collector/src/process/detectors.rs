@@ -158,6 +158,7 @@ impl Player<Detectors> {
         let Detectors { creeps, ooms, oom_moments, reserved, requests, phases, trends, .. } =
             self.observer;
         let trends = trends.finish(&self.state, phases.stepping());
+        let steps = phases.stepping().begins().to_vec();
         Played {
             phases: phases.finish(&self.state),
             state: self.state,
@@ -167,6 +168,7 @@ impl Player<Detectors> {
             reserved,
             requests,
             known_since: self.known_since,
+            steps,
             trends,
         }
     }

@@ -33,6 +33,8 @@ pub struct Played {
     pub known_since: u64,
     /// Its phases.
     pub phases: Told,
+    /// When each of its steps began, `CLOCK_MONOTONIC`, ns; none where nothing is seen to be a step.
+    pub steps: Vec<u64>,
     /// What leaks and what grows on each device.
     pub trends: BTreeMap<Device, Trend>,
 }

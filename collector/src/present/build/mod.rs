@@ -71,7 +71,7 @@ pub fn build(job: &Job, detail: Detail) -> Report {
         told.growth = growth::growth(subject, &mut book, job.growing.as_ref());
         processes.push(told);
     }
-    let findings = finding::findings(job, &gpus, &mut subjects, &processes, &mut book);
+    let findings = finding::findings(job, &gpus, &mut subjects, &processes, &mut book, &commons);
     processes.extend(job.bystanders.iter().map(process::bystander));
     processes.sort_by_key(|process| process.start_time_ns);
     let mut report = Report {

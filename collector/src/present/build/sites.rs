@@ -51,6 +51,12 @@ impl SiteBook {
         self.line(id).unwrap_or_else(|| "a line without a Python stack".to_owned())
     }
 
+    /// The same of an id in the report.
+    pub fn name_of(&self, text: &str) -> String {
+        let known = self.named.iter().find(|(_, named)| *named == text).map(|(id, _)| *id);
+        known.map_or_else(String::new, |id| self.name(id))
+    }
+
     /// Writes all sites into the report, with the names of all native functions or only of those
     /// that its text shows.
     pub fn write(self, report: &mut Report, all_names: bool) {

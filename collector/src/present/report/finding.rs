@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The names of all verdicts. Each has its section in `docs/findings.md`.
-pub const VERDICTS: [&str; 10] = [
+pub const VERDICTS: [&str; 11] = [
     "out-of-memory",
     "leak",
     "growth",
@@ -11,6 +11,7 @@ pub const VERDICTS: [&str; 10] = [
     "creep",
     "fragmentation",
     "incomplete-release",
+    "ipc-pin",
     "wrong-card",
     "dead-holder",
     "untracked",
@@ -71,7 +72,7 @@ pub struct Exhaustion {
 pub struct Holder {
     /// The site.
     pub site: String,
-    /// `torch`, or the library that took it.
+    /// `torch`, or the library that took it; of an IPC pin the process that has it open.
     pub owner: String,
     /// Bytes.
     pub bytes: u64,

@@ -6,6 +6,7 @@ mod exhaustion;
 mod fragmentation;
 mod growth;
 mod incomplete_release;
+mod ipc_pin;
 mod leak;
 mod out_of_memory;
 mod phase;
@@ -17,7 +18,7 @@ mod wrong_card;
 
 use std::cmp::Reverse;
 
-use super::{Subject, sites::SiteBook};
+use super::{Subject, shared::Commons, sites::SiteBook};
 use crate::{
     detect::fragmentation::Holder,
     present::{
@@ -36,6 +37,7 @@ pub(super) fn findings(
     subjects: &mut [Subject<'_>],
     processes: &[Process],
     book: &mut SiteBook,
+    commons: &Commons<'_>,
 ) -> Vec<Finding> {
     let mut findings = out_of_memory::findings(job, subjects, processes, book);
     let leaks = leak::findings(job.as_of, gpus, subjects, processes, book);
@@ -54,6 +56,7 @@ pub(super) fn findings(
     findings.extend(fragmentation::findings(subjects, processes, book, &creeps));
     findings.extend(creeps);
     findings.extend(incomplete_release::findings(job, subjects, processes, book));
+    findings.extend(ipc_pin::findings(job, subjects, processes, book, commons));
     findings.extend(wrong_card::findings(processes));
     findings.extend(dead_holder::findings(job, subjects, processes));
     findings.extend(untracked::findings(job, subjects, processes));
