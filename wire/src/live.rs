@@ -5,12 +5,12 @@
 //! ```text
 //! word 0  address, or handle
 //!      1  state 3 | class 5 | device 6 | flags 2 | size 48          (lowest first)
-//!      2  native stack 32 | Python stack 32; for a mapping: entry of its handle 32 | 0;
+//!      2  native stack 32 | Python stack 32; for a mapping or a binding: entry of its handle 32 | 0;
 //!         for an identity: the identity 64
 //!      3  birth, us of CLOCK_MONOTONIC 48 | link 16
 //! ```
 //!
-//! `link` is by class: for a handle its mappings in the low 10 bits and the program's references
+//! `link` is by class: for a handle its mappings and bindings in the low 10 bits and the program's references
 //! above them, for a pool its ordinal, for a pool's block the ordinal of its pool, for linear
 //! memory the ordinal of its context, for an identity the class of what it is the identity of, which
 //! is the entry of that class at the same address. A count that reached the top of its bits stays there for good:
@@ -89,7 +89,8 @@ pub struct Entry {
     pub flags: u8,
     /// Bytes.
     pub size: u64,
-    /// Native stack; for a mapping the index of its handle's entry, for an identity its low half.
+    /// Native stack; for a mapping or a binding the index of its handle's entry, for an identity its
+    /// low half.
     pub native: u32,
     /// Python stack; for an identity its high half.
     pub python: u32,

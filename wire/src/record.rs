@@ -23,14 +23,22 @@
 //! | Alloc | Reservation | address | bytes | 0 |
 //! | Alloc | IpcImport | address | bytes | identity, 0 if it has none |
 //! | Alloc | Block | pointer | bytes | what PyTorch then called allocated |
+//! | Alloc | External | what CUDA calls it by | bytes | address it was given, where known |
+//! | Alloc | View | address, or mipmapped array | bytes | what it shows |
+//! | Alloc | Multicast | handle | bytes that may be bound on each device | 0 |
+//! | Alloc | Binding | multicast handle, or endpoint, plus offset | bytes | handle; or 0, and the address that was bound in the second slot |
+//! | Alloc | ImportedPool | pool | 0 | identity, 0 if it has none |
+//! | Alloc | ImportedBlock | pointer | bytes | identity, 0 if it has none |
 //! | Failed | as for Alloc | 0 | bytes asked for | as for Alloc |
 //! | FreeBegin | any | as Alloc | bytes of the entry | age of the entry, ns |
 //! | FreeFailed | any | as Alloc | bytes of the entry | 0 |
 //! | Reading | Pool | pool | reserved bytes | used bytes |
+//! | Reading | Graph | device + 1 | reserved bytes | used bytes |
 //! | OutOfMemory | Block | allocated bytes | bytes asked for | reserved bytes; free bytes of the device in the second slot |
 //! | Reset | None | 0 | 0 | context that ended, 0 for the device's primary one |
 //! | Capture | None | stream | 1 begin, 0 end | captures under way after it |
 //! | Export | Linear, Handle, Pool, PoolBlock | as Alloc | bytes | identity, 0 if it has none |
+//! | Called | None | handle, or what was set | bytes or value, where there is one | [`Step`] |
 //! | Mark | None | id of the name | number at its end | what it says, see [`crate::mark`] |
 //! | Second | None | first extra word | second | third |
 
@@ -63,6 +71,8 @@ pub enum Verb {
     Mark = 9,
     /// Something was handed to other processes; see [`crate::identity`].
     Export = 10,
+    /// A call after which the driver may hold more or less for itself, in a way no call tells.
+    Called = 11,
     /// Second slot of the record before it.
     Second = 31,
 }
@@ -101,6 +111,61 @@ pub enum Class {
     Block = 13,
     /// The identity under which what lies at its address goes between processes.
     Identity = 14,
+    /// Memory of another interface (Vulkan, OpenGL, a file descriptor of theirs), seen here.
+    External = 15,
+    /// Addresses or an array that show memory counted elsewhere.
+    View = 16,
+    /// A multicast object: address space of several devices' memory, none of its own.
+    Multicast = 17,
+    /// Physical memory bound to a multicast object or a logical endpoint, which keeps it.
+    Binding = 18,
+    /// Another process's pool.
+    ImportedPool = 19,
+    /// An allocation in another process's pool.
+    ImportedBlock = 20,
+}
+
+/// What a [`Verb::Called`] was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Step {
+    /// Code was loaded: a module or a library of kernels.
+    ModuleLoaded = 1,
+    /// And given back.
+    ModuleUnloaded = 2,
+    /// A function's code was asked to be loaded.
+    FunctionLoaded = 3,
+    /// A context was made.
+    ContextMade = 4,
+    /// A limit of a context was set: stacks, heap, printf. Address: which; size: to what.
+    LimitSet = 5,
+    /// A pool was told how many bytes to keep. Size: how many.
+    ThresholdSet = 6,
+    /// An allocation node was added to a graph: addresses, and memory once it runs. Size: bytes.
+    GraphAllocates = 7,
+    /// The memory of a process was moved to the host. Address: its pid.
+    CheckpointTaken = 8,
+    /// And back. Address: its pid.
+    CheckpointRestored = 9,
+}
+
+impl Step {
+    /// The step with this number, `None` if this version knows none.
+    #[must_use]
+    pub const fn of(number: u64) -> Option<Self> {
+        Some(match number {
+            1 => Self::ModuleLoaded,
+            2 => Self::ModuleUnloaded,
+            3 => Self::FunctionLoaded,
+            4 => Self::ContextMade,
+            5 => Self::LimitSet,
+            6 => Self::ThresholdSet,
+            7 => Self::GraphAllocates,
+            8 => Self::CheckpointTaken,
+            9 => Self::CheckpointRestored,
+            _ => return None,
+        })
+    }
 }
 
 impl Verb {
@@ -118,6 +183,7 @@ impl Verb {
             8 => Self::Capture,
             9 => Self::Mark,
             10 => Self::Export,
+            11 => Self::Called,
             31 => Self::Second,
             _ => return None,
         })
@@ -144,6 +210,12 @@ impl Class {
             12 => Self::ImportedHandle,
             13 => Self::Block,
             14 => Self::Identity,
+            15 => Self::External,
+            16 => Self::View,
+            17 => Self::Multicast,
+            18 => Self::Binding,
+            19 => Self::ImportedPool,
+            20 => Self::ImportedBlock,
             _ => return None,
         })
     }

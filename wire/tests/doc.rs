@@ -16,7 +16,7 @@ use wire::{
         NODE_WORDS, SLOT_WORDS, SMALL, TEXT_WORDS, WORD,
     },
     mark::Kind,
-    record::{Class, Verb},
+    record::{Class, Step, Verb},
 };
 
 const DOC: &str = include_str!("../../docs/wire-format.md");
@@ -126,6 +126,16 @@ fn the_kinds_of_marks_are_those_of_the_code() {
     let known = (0..8).filter_map(|n| Some((format!("{:?}", Kind::of(n)?), n as usize)));
     assert_eq!(
         kinds.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<BTreeMap<_, _>>(),
+        known.collect::<BTreeMap<_, _>>()
+    );
+}
+
+#[test]
+fn the_steps_of_called_slots_are_those_of_the_code() {
+    let steps = numbers("| step | number | what it says |", 0, 1);
+    let known = (0..64).filter_map(|n| Some((format!("{:?}", Step::of(n)?), n as usize)));
+    assert_eq!(
+        steps.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<BTreeMap<_, _>>(),
         known.collect::<BTreeMap<_, _>>()
     );
 }

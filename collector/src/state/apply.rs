@@ -7,6 +7,7 @@ use super::{
     piece::Piece,
     pool::{Pool, PoolBlock},
     unit::{Standing, Unit, has_addresses},
+    vmm::Bound,
 };
 use crate::ledger::Event;
 
@@ -52,6 +53,7 @@ impl State {
                 self.pools.read(record.address, bytes(record.size), pool, &mut self.books);
             }
             (Verb::Export, _) => self.export(record),
+            (Verb::Reading, Class::Graph) => self.graph_reading(record),
             (Verb::Reset, _) => self.reset(record),
             _ => {}
         }
@@ -66,10 +68,10 @@ impl State {
             Class::Block => self.lend(start, size, Lent { device, site, birth }),
             // Opened once more it is the same memory.
             Class::IpcImport if self.import(record) => {}
-            Class::Linear | Class::Managed | Class::IpcImport => {
+            Class::Linear | Class::Managed | Class::IpcImport | Class::ImportedBlock => {
                 self.span(start, unit_of(record), record.tid);
             }
-            Class::Array | Class::Graph | Class::Host => {
+            Class::Array | Class::Graph | Class::Host | Class::External => {
                 self.thing(start, unit_of(record));
             }
             Class::Handle | Class::ImportedHandle => {
@@ -85,13 +87,21 @@ impl State {
                     Unit { class: Class::Handle, standing: Standing::Direct, ..unit_of(record) };
                 self.vmm.map((start, size), (record.aux, offset), stand_in, &mut self.books);
             }
+            Class::Multicast => {
+                self.vmm.create(start, without_memory(unit_of(record)), true, &mut self.books);
+            }
+            Class::Binding => {
+                let what = Bound { handle: record.aux, address: offset };
+                self.vmm.bind((device, start), size, what, birth, &mut self.books);
+            }
             Class::Reservation => self.vmm.reserve(start, record.size, birth),
             Class::Pool => self.pools.create(start, pool_of(record), &mut self.books),
             Class::PoolBlock => {
                 let block = PoolBlock { pool: Some(record.aux), device, site, birth };
                 self.pools.take(start, size, block, &mut self.books);
             }
-            Class::Identity | Class::None => {}
+            // They show memory that is counted where it was taken, or none of this process's.
+            Class::View | Class::ImportedPool | Class::Identity | Class::None => {}
         }
         if matches!(record.class, Class::Linear | Class::Mapping | Class::Reservation) {
             self.adopt(start, size);
@@ -171,6 +181,14 @@ impl State {
         self.books.take(&unit);
     }
 
+    /// What the driver said a device keeps for graphs.
+    fn graph_reading(&mut self, record: &Record) {
+        let size = bytes(record.size);
+        let known = self.things.get(&(Class::Graph, record.address)).copied();
+        let unit = Unit { size, ..known.unwrap_or(unit_of(record)) };
+        self.thing(record.address, Unit { context: 0, ..unit });
+    }
+
     /// Adds a block of PyTorch's.
     pub(super) fn lend(&mut self, start: u64, size: u64, block: Lent) {
         if self.blocks.is_past(start, size, block.birth) {
@@ -209,20 +227,28 @@ impl State {
         }
         let books = &mut self.books;
         let unit = match class {
-            Class::Linear | Class::Managed | Class::IpcImport => {
+            Class::Linear | Class::Managed | Class::IpcImport | Class::ImportedBlock => {
                 let gone = self.spans.remove_if(address, |unit| unit.birth <= time);
                 gone.map(|span| span.value)
             }
-            Class::Array | Class::Graph | Class::Host => {
+            Class::Array | Class::Graph | Class::Host | Class::External => {
                 let known = self.things.get(&(class, address)).filter(|unit| unit.birth <= time);
                 known.is_some().then(|| self.things.remove(&(class, address))).flatten()
             }
-            Class::Handle | Class::ImportedHandle => return self.vmm.release(address, time, books),
+            Class::Handle | Class::ImportedHandle | Class::Multicast => {
+                return self.vmm.release(address, time, books);
+            }
+            Class::Binding => {
+                self.vmm.unbind((record.device, address), time, books);
+                None
+            }
             Class::Mapping => return self.vmm.unmap(address, size, time, books),
             Class::Reservation => return self.vmm.unreserve(address, time),
             Class::Pool => return self.pools.destroy(address, books),
             Class::PoolBlock => return self.pools.give_back(address, time, books),
-            Class::Block | Class::Identity | Class::None => None,
+            Class::Block | Class::View | Class::ImportedPool | Class::Identity | Class::None => {
+                None
+            }
         };
         unit.inspect(|unit| books.give_back(unit))
             .map(|unit| Piece::Unit(address, unit))
@@ -330,6 +356,11 @@ fn unit_of(record: &Record) -> Unit {
         },
         standing: Standing::at_first(record.class),
     }
+}
+
+/// An object that only shows memory: like a handle, but with no bytes and of nobody's blocks.
+pub(super) fn without_memory(unit: Unit) -> Unit {
+    Unit { class: Class::Handle, size: 0, standing: Standing::Beside, ..unit }
 }
 
 fn pool_of(record: &Record) -> Pool {

@@ -45,7 +45,8 @@ impl State {
         }
         segments.extend(unmapped);
         let things = self.things.iter().filter(|(_, unit)| unit.device == device);
-        let things = things.filter(|(_, unit)| unit.kind() != Kind::Host);
+        // Arrays whose memory is mapped later have none of their own.
+        let things = things.filter(|(_, unit)| unit.kind() != Kind::Host && unit.size > 0);
         segments.extend(things.map(|((_, handle), unit)| whole(*handle, unit)));
         let adrift_of_pools = self.pool_segments(device, &mut segments);
         Map { segments, adrift, adrift_of_pools }
@@ -118,6 +119,10 @@ impl State {
             let blocks = inside.remove(&Some(*handle)).unwrap_or_default();
             let live = blocks.iter().map(|block| block.size).sum();
             let reserve = pool.reserve;
+            // A pool that was only asked for.
+            if reserve == 0 && blocks.is_empty() {
+                continue;
+            }
             segments.push(Segment {
                 kind: Kind::Pool,
                 device,

@@ -9,12 +9,16 @@ use wire::{
 
 use super::{
     Lent, Site, State,
-    apply::bytes,
+    apply::{bytes, without_memory},
     pool::{Pool, PoolBlock},
     unit::{Standing, Unit},
-    vmm::{HandleId, Mapping},
+    vmm::{Binding, HandleId, Mapping},
 };
 use crate::ledger::{Event, Live};
+
+/// Memory that is a range of addresses by itself.
+const ADDRESSED: &[Class] =
+    &[Class::Linear, Class::Managed, Class::IpcImport, Class::ImportedBlock];
 
 impl State {
     /// The state of a process that holds `live`, and of whose past nothing is known.
@@ -24,19 +28,22 @@ impl State {
         let of = |classes: &'static [Class]| {
             live.iter().filter(move |one| classes.contains(&one.entry.class))
         };
-        for Live { entry, .. } in of(&[Class::Linear, Class::Managed, Class::IpcImport]) {
+        for Live { entry, .. } in of(ADDRESSED) {
             state.span(entry.address, unit_of(entry), 0);
         }
-        for Live { entry, .. } in of(&[Class::Array, Class::Graph, Class::Host]) {
+        for Live { entry, .. } in of(&[Class::Array, Class::Graph, Class::Host, Class::External]) {
             state.thing(entry.address, unit_of(entry));
         }
         for Live { entry, .. } in of(&[Class::Reservation]) {
             state.vmm.reserve(entry.address, entry.size, birth(entry));
         }
         let mut handles: HashMap<u32, HandleId> = HashMap::new();
-        for Live { index, entry, .. } in of(&[Class::Handle, Class::ImportedHandle]) {
+        let objects = &[Class::Handle, Class::ImportedHandle, Class::Multicast];
+        for Live { index, entry, .. } in of(objects) {
             let named = entry.link >= LINK_REFERENCE;
-            let id = state.vmm.create(entry.address, unit_of(entry), named, &mut state.books);
+            let unit = unit_of(entry);
+            let unit = if entry.class == Class::Multicast { without_memory(unit) } else { unit };
+            let id = state.vmm.create(entry.address, unit, named, &mut state.books);
             handles.insert(*index, id);
         }
         for Live { entry, .. } in of(&[Class::Mapping]) {
@@ -49,6 +56,17 @@ impl State {
             });
             let mapping = Mapping { handle: id, birth: birth(entry) };
             state.vmm.map_handle(start, size, mapping, &mut state.books);
+        }
+        for Live { entry, .. } in of(&[Class::Binding]) {
+            if let Some(id) = handles.get(&entry.native) {
+                let place = (entry.device, entry.address);
+                let (size, birth) = (bytes(entry.size), birth(entry));
+                state.vmm.bind_handle(
+                    place,
+                    Binding { handle: *id, size, birth },
+                    &mut state.books,
+                );
+            }
         }
         state.vmm.drop_unkept(&mut state.books);
         state.pools_of(live);

@@ -61,7 +61,7 @@ impl State {
                 continue;
             };
             let entry = &mut then[*found].entry;
-            if matches!(entry.class, Class::Handle | Class::ImportedHandle) {
+            if is_handle(entry.class) {
                 // Only a reference went: others were left, or mappings.
                 entry.flags &= !FLAG_RELEASED;
                 entry.link = entry.link.saturating_add(LINK_REFERENCE);
@@ -130,6 +130,11 @@ fn failed_frees(events: &[Event]) -> HashSet<usize> {
     failed
 }
 
+const fn is_handle(class: Class) -> bool {
+    matches!(class, Class::Handle | Class::ImportedHandle | Class::Multicast)
+}
+
+/// What a free ended. A binding's does not say what was bound: it counts nothing.
 fn entry_of(record: &Record, birth_us: u64) -> Entry {
     Entry {
         address: record.address,
@@ -137,27 +142,28 @@ fn entry_of(record: &Record, birth_us: u64) -> Entry {
         device: record.device,
         flags: record.flags & FLAG_PRIVATE,
         size: record.size,
-        native: record.native,
+        native: if record.class == Class::Binding { u32::MAX } else { record.native },
         python: record.python,
         birth_us,
-        link: match record.class {
-            Class::Handle | Class::ImportedHandle => LINK_REFERENCE,
-            _ => 0,
-        },
+        link: if is_handle(record.class) { LINK_REFERENCE } else { 0 },
     }
 }
 
-/// A pool held what its first reading among the events says, as nearly as can be known; and a freed
+/// A pool, and a device for graphs, held what its first reading among the events says, as nearly as can be known; and a freed
 /// block lay in the only pool of its device, where there is only one.
 fn find_pools(then: &mut [Live], events: &[Event]) {
-    let mut readings: HashMap<u64, u64> = HashMap::new();
+    let mut readings: HashMap<(Class, u64), u64> = HashMap::new();
     for Event { record, .. } in events.iter().filter(|event| event.record.verb == Verb::Reading) {
-        readings.entry(record.address).or_insert(record.size);
+        readings.entry((record.class, record.address)).or_insert(record.size);
+    }
+    for Live { entry, .. } in then.iter_mut().filter(|one| one.entry.class == Class::Graph) {
+        let first = readings.get(&(Class::Graph, entry.address));
+        entry.size = first.copied().unwrap_or(entry.size);
     }
     let mut ordinals: HashMap<u8, Vec<u16>> = HashMap::new();
     for Live { entry, .. } in then.iter_mut().filter(|one| one.entry.class == Class::Pool) {
         ordinals.entry(entry.device).or_default().push(entry.link);
-        if let Some(reserve) = readings.get(&entry.address) {
+        if let Some(reserve) = readings.get(&(Class::Pool, entry.address)) {
             entry.size = *reserve;
         }
     }

@@ -46,7 +46,7 @@ impl Standing {
 
 /// Whether memory of this class is a range of device addresses by itself.
 pub(super) fn has_addresses(class: Class) -> bool {
-    matches!(class, Class::Linear | Class::Managed | Class::IpcImport)
+    matches!(class, Class::Linear | Class::Managed | Class::IpcImport | Class::ImportedBlock)
 }
 
 impl Born for Unit {
@@ -77,7 +77,9 @@ impl Kind {
             Class::Graph => Self::Graph,
             Class::Managed => Self::Managed,
             Class::Host => Self::Host,
-            Class::IpcImport | Class::ImportedHandle => Self::Imported,
+            Class::IpcImport | Class::ImportedHandle | Class::ImportedBlock | Class::External => {
+                Self::Imported
+            }
             _ => Self::Linear,
         }
     }

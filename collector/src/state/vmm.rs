@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use wire::record::Class;
 
 use super::{
+    Device,
     apply::bytes,
     book::Books,
     piece::Piece,
@@ -33,6 +34,7 @@ pub(super) struct Handle {
     pub name: u64,
     /// The program has a reference to it, so that the value means this handle and no other.
     pub named: bool,
+    /// Mappings and bindings.
     pub mappings: u32,
 }
 
@@ -47,6 +49,21 @@ pub(super) struct Reservation {
     pub birth: u64,
     /// A block of PyTorch's ever lay in it.
     pub holds_blocks: bool,
+}
+
+/// What a multicast object or a logical endpoint keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Binding {
+    pub handle: HandleId,
+    pub size: u64,
+    pub birth: u64,
+}
+
+/// What was bound: the handle's value, or with 0 what is mapped at an address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    pub handle: u64,
+    pub address: u64,
 }
 
 impl Born for Mapping {
@@ -67,6 +84,8 @@ pub(super) struct Vmm {
     named: HashMap<u64, HandleId>,
     mappings: Ranges<Mapping>,
     reservations: Ranges<Reservation>,
+    /// By device and by where they lie in their object.
+    bindings: BTreeMap<(Device, u64), Binding>,
     next: u64,
 }
 
@@ -216,8 +235,12 @@ impl Vmm {
     }
 
     fn unlink(&mut self, gone: &Span<Mapping>, books: &mut Books) -> Option<Handle> {
-        let less = |handle: &mut Handle| handle.mappings = handle.mappings.saturating_sub(1);
-        self.update(gone.value.handle, books, less)
+        self.let_go(gone.value.handle, books)
+    }
+
+    /// One mapping or binding of a handle less.
+    fn let_go(&mut self, id: HandleId, books: &mut Books) -> Option<Handle> {
+        self.update(id, books, |handle| handle.mappings = handle.mappings.saturating_sub(1))
     }
 
     /// Takes out the mappings that begin in `start..start + size`.
@@ -233,6 +256,45 @@ impl Vmm {
             pieces.push(Piece::Mapping(span));
         }
         pieces
+    }
+
+    /// Binds memory to a multicast object or endpoint. What nobody knows counts nothing.
+    pub fn bind(
+        &mut self,
+        place: (Device, u64),
+        size: u64,
+        what: Bound,
+        birth: u64,
+        books: &mut Books,
+    ) {
+        let handle = match what.handle {
+            0 => self.mappings.at(what.address).map(|span| span.value.handle),
+            name => self.named(name, birth),
+        };
+        if let Some(handle) = handle {
+            self.bind_handle(place, Binding { handle, size, birth }, books);
+        }
+    }
+
+    /// Binds a handle known by our own id.
+    pub fn bind_handle(&mut self, place: (Device, u64), binding: Binding, books: &mut Books) {
+        if self.bindings.get(&place).is_some_and(|known| known.birth > binding.birth) {
+            return;
+        }
+        // Before the old binding goes: it may be all that keeps the handle.
+        self.update(binding.handle, books, |handle| handle.mappings += 1);
+        if let Some(gone) = self.bindings.insert(place, binding) {
+            self.let_go(gone.handle, books);
+        }
+    }
+
+    /// Takes out a binding, unless it is younger than `time`.
+    pub fn unbind(&mut self, place: (Device, u64), time: u64, books: &mut Books) {
+        if self.bindings.get(&place).is_some_and(|known| known.birth <= time)
+            && let Some(gone) = self.bindings.remove(&place)
+        {
+            self.let_go(gone.handle, books);
+        }
     }
 
     pub fn reserve(&mut self, start: u64, size: u64, birth: u64) {

@@ -66,6 +66,113 @@ pub struct AllocationProp {
     pub flags: u64,
 }
 
+/// The beginning of `CUmulticastObjectProp`, which is all that is read.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct MulticastProp {
+    /// Devices that will take part.
+    pub devices: u32,
+    /// Bytes that may be bound on each.
+    pub size: u64,
+}
+
+/// `CUDA_ARRAY_DESCRIPTOR`, whose lengths have 32 bits or 64.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ArrayDescriptor<W> {
+    /// Elements in a row.
+    pub width: W,
+    /// Rows; 0 for one row.
+    pub height: W,
+    /// `CUarray_format`.
+    pub format: u32,
+    /// Channels of an element.
+    pub channels: u32,
+}
+
+/// `CUDA_ARRAY3D_DESCRIPTOR`, whose lengths have 32 bits or 64.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Array3dDescriptor<W> {
+    /// Elements in a row.
+    pub width: W,
+    /// Rows; 0 for one row.
+    pub height: W,
+    /// Slices, or layers; 0 for one.
+    pub depth: W,
+    /// `CUarray_format`.
+    pub format: u32,
+    /// Channels of an element.
+    pub channels: u32,
+    /// `CUDA_ARRAY3D_*`.
+    pub flags: u32,
+}
+
+/// `CUDA_ARRAY_MEMORY_REQUIREMENTS`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ArrayRequirements {
+    /// Bytes.
+    pub size: u64,
+    /// Bytes.
+    pub alignment: u64,
+    reserved: [u32; 4],
+}
+
+/// `CUDA_EXTERNAL_MEMORY_HANDLE_DESC` as far as it is read.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ExternalHandle {
+    /// `CUexternalMemoryHandleType`.
+    pub kind: u32,
+    /// A file descriptor, or pointers.
+    pub handle: [u64; 2],
+    /// Bytes.
+    pub size: u64,
+}
+
+/// `CUDA_EXTERNAL_MEMORY_BUFFER_DESC` as far as it is read.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ExternalBuffer {
+    /// Where in the memory it begins.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// `CUDA_MEM_ALLOC_NODE_PARAMS`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct AllocNode {
+    /// Where the memory will lie.
+    pub pool: PoolProps,
+    rest_of_pool: [u64; 9],
+    accesses: usize,
+    accesses_count: u64,
+    /// Bytes.
+    pub size: u64,
+    /// The address it will have, which the call writes.
+    pub address: u64,
+}
+
+/// `CUgraphNodeParams` as far as it is read.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct NodeParams {
+    /// `CUgraphNodeType`.
+    pub kind: u32,
+    reserved: [u32; 3],
+    /// What the node is told, if it is [`ALLOC_NODE`].
+    pub alloc: AllocNode,
+}
+
+const _: () = assert!(size_of::<ArrayRequirements>() == 32);
+const _: () = assert!(core::mem::offset_of!(ExternalHandle, size) == 24);
+const _: () = assert!(size_of::<AllocNode>() == 120);
+const _: () = assert!(core::mem::offset_of!(AllocNode, size) == 104);
+const _: () = assert!(core::mem::offset_of!(NodeParams, alloc) == 16);
+
 /// The beginning of `CUmemPoolProps`, which is all that is read.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -88,10 +195,34 @@ pub const FABRIC: u32 = 8;
 pub const POOL_RESERVED: u32 = 5;
 /// `CU_MEMPOOL_ATTR_USED_MEM_CURRENT`.
 pub const POOL_USED: u32 = 7;
+/// `CU_MEMPOOL_ATTR_RELEASE_THRESHOLD`.
+pub const POOL_THRESHOLD: u32 = 4;
+/// `CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT`.
+pub const GRAPH_USED: u32 = 0;
+/// `CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT`.
+pub const GRAPH_RESERVED: u32 = 2;
+/// `CU_GRAPH_NODE_TYPE_MEM_ALLOC`.
+pub const ALLOC_NODE: u32 = 10;
+/// `CUDA_ARRAY3D_LAYERED`: the depth counts layers.
+pub const ARRAY_LAYERED: u32 = 1;
+/// `CUDA_ARRAY3D_CUBEMAP`: the depth counts faces.
+pub const ARRAY_CUBEMAP: u32 = 4;
+/// `CUDA_ARRAY3D_SPARSE` and `CUDA_ARRAY3D_DEFERRED_MAPPING`: memory comes, if any, by mapping.
+pub const ARRAY_WITHOUT_MEMORY: u32 = 0x40 | 0x80;
 /// `CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE`.
 pub const POINTER_POOL: u32 = 17;
 /// `CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM`.
 pub const PER_THREAD: u64 = 2;
+
+/// What the program put at `from` for the driver to read; `None` if it put nothing.
+///
+/// # Safety
+/// `from` is null, or the driver read a `T` there.
+#[must_use]
+pub unsafe fn read<T: Copy>(from: *const T) -> Option<T> {
+    // SAFETY: the caller's promise.
+    (!from.is_null()).then(|| unsafe { from.read_unaligned() })
+}
 
 /// A `CUdevice` as the ordinal that events carry; `None` if it is none they can.
 #[must_use]

@@ -5,7 +5,11 @@
 
 use core::ptr::NonNull;
 
-use wire::{device::UNKNOWN, header::Counter, record::Class};
+use wire::{
+    device::UNKNOWN,
+    header::Counter,
+    record::{Class, Step},
+};
 
 use crate::{
     abi::{SUCCESS, Status},
@@ -68,6 +72,11 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Classes as the bits of an event.
+fn set(classes: &[Class]) -> u32 {
+    classes.iter().fold(0, |set, class| set | 1 << *class as u32)
+}
+
 /// Hands an event to the recorder.
 pub(crate) fn send(recorder: &Recorder, event: &mut Event) {
     // SAFETY: the event's thread block is the calling thread's, as `Call::new` was promised.
@@ -107,12 +116,20 @@ impl<'a> Guard<'a> {
         driver.pool_of(address).or_else(|| driver.pool_of_device(driver.device()?))
     }
 
+    /// Before the real call: whether a device's primary context is active already.
+    #[must_use]
+    pub fn primary_active(&self, device: i32) -> Option<bool> {
+        self.recorder()?;
+        let _errno = Errno::keep();
+        self.call.hooks.driver.primary_active(device)
+    }
+
     /// Before the real call of a free: the thing at `address`, one of `classes`, is on its way out.
     #[must_use]
     pub fn giving_back(&self, address: u64, size: u64, classes: &[Class]) -> End {
         let recorder = self.recorder().filter(|_| address != 0);
         End(recorder.map(|recorder| {
-            let classes = classes.iter().fold(0, |set, class| set | 1 << *class as u32);
+            let classes = set(classes);
             let mut event = Event { address, size, classes, ..self.call.event(Op::GivingBack) };
             send(recorder, &mut event);
             event
@@ -126,6 +143,21 @@ impl<'a> Guard<'a> {
             event.op = Op::GaveBack;
             event.result = status;
             send(note.recorder, event);
+        }
+    }
+
+    /// After the real call: it ended the thing at `address`, one of `classes`, if there was one.
+    pub fn ended(&self, status: Status, address: u64, classes: &[Class]) {
+        if let Some(note) = self.note(status).filter(Note::succeeded) {
+            let classes = set(classes);
+            note.publish(Event { address, classes, ..note.event(Op::Ended) });
+        }
+    }
+
+    /// After the real call: the driver may hold more or less for itself now.
+    pub fn called(&self, status: Status, step: Step, address: u64, size: u64) {
+        if let Some(note) = self.note(status).filter(Note::succeeded) {
+            note.called(step, address, size);
         }
     }
 
@@ -231,6 +263,17 @@ impl<'a> Note<'a> {
             self.lost(Counter::UnknownDevice);
         }
         self.publish(event);
+    }
+
+    /// A graph that runs on `device` allocates.
+    pub fn note_graph_memory(&self, device: u8) {
+        self.call.hooks.note_graph_memory(device);
+    }
+
+    /// Publishes that the driver may hold more or less for itself now.
+    pub fn called(&self, step: Step, address: u64, size: u64) {
+        let (device, aux) = (self.current_device(), step as u64);
+        self.publish(Event { address, size, aux, device, ..self.event(Op::Called) });
     }
 
     /// Counts one loss.

@@ -7,7 +7,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::{
-    abi::{self, AllocationProp, NOT_FOUND, SUCCESS, Status},
+    abi::{self, AllocationProp, ArrayRequirements, NOT_FOUND, SUCCESS, Status},
     elf::{self, Name, Object},
 };
 
@@ -72,6 +72,9 @@ functions! {
     pointer_fn = cuPointerGetAttribute(out: *mut u64, attribute: u32, address: u64);
     pool_of_device_fn = cuDeviceGetMemPool(out: *mut u64, device: i32);
     pool_fn = cuMemPoolGetAttribute(pool: u64, attribute: u32, out: *mut u64);
+    array_fn = cuArrayGetMemoryRequirements(out: *mut ArrayRequirements, array: u64, device: i32);
+    mipmapped_fn = cuMipmappedArrayGetMemoryRequirements(out: *mut ArrayRequirements, array: u64, device: i32);
+    graph_fn = cuDeviceGetGraphMemAttribute(device: i32, attribute: u32, out: *mut u64);
     handle_fn = cuMemGetAllocationPropertiesFromHandle(out: *mut AllocationProp, handle: u64);
     capturing_fn = cuStreamIsCapturing(stream: u64, out: *mut u32);
     capturing_ptsz_fn = cuStreamIsCapturing_ptsz(stream: u64, out: *mut u32);
@@ -176,6 +179,26 @@ impl Driver {
     pub fn pool_attribute(&self, pool: u64, attribute: u32) -> Option<u64> {
         let mut value = 0;
         let status = self.pool_fn(pool, attribute, &raw mut value);
+        answer(status, value)
+    }
+
+    /// Bytes that an array on `device` takes, as drivers tell them of few kinds of arrays.
+    #[must_use]
+    pub fn array_size(&self, array: u64, mipmapped: bool, device: u8) -> Option<u64> {
+        let mut needs = ArrayRequirements::default();
+        let status = if mipmapped {
+            self.mipmapped_fn(&raw mut needs, array, device.into())
+        } else {
+            self.array_fn(&raw mut needs, array, device.into())
+        };
+        answer(status, needs.size)
+    }
+
+    /// A 64-bit attribute of a device's memory for graphs.
+    #[must_use]
+    pub fn graph_attribute(&self, device: u8, attribute: u32) -> Option<u64> {
+        let mut value = 0;
+        let status = self.graph_fn(device.into(), attribute, &raw mut value);
         answer(status, value)
     }
 

@@ -52,6 +52,10 @@ pub enum Op {
     /// What is at `address`, of `class` and `size` bytes, was handed to other processes, which know it
     /// by the identity `aux`.
     Exported = 14,
+    /// A call that returned ended the thing at `address`, one of `classes`, if there was one.
+    Ended = 16,
+    /// The driver may hold more or less for itself now: `aux` is a [`wire::record::Step`].
+    Called = 17,
 }
 
 /// One call, as a hook saw it.

@@ -9,7 +9,7 @@ use core::{
     },
 };
 
-use wire::header::Counter;
+use wire::{device::UNKNOWN, header::Counter};
 
 use crate::{
     call::{Call, send},
@@ -40,6 +40,8 @@ pub struct Hooks {
     unmapped: AtomicU64,
     captures: AtomicU64,
     devices: AtomicU64,
+    /// Devices, as bits, on which some graph has a node that allocates.
+    graph_devices: AtomicU64,
 }
 
 impl Hooks {
@@ -60,6 +62,7 @@ impl Hooks {
             unmapped: AtomicU64::new(0),
             captures: AtomicU64::new(0),
             devices: AtomicU64::new(0),
+            graph_devices: AtomicU64::new(0),
         }
     }
 
@@ -91,6 +94,23 @@ impl Hooks {
     pub(crate) fn is_new_device(&self, device: u8) -> bool {
         let bit = 1_u64 << (device & 63);
         self.devices.load(Relaxed) & bit == 0 && self.devices.fetch_or(bit, Relaxed) & bit == 0
+    }
+
+    /// A graph that runs on `device` allocates.
+    pub(crate) fn note_graph_memory(&self, device: u8) {
+        if device != UNKNOWN {
+            self.graph_devices.fetch_or(1 << (device & 63), Relaxed);
+        }
+    }
+
+    /// The devices on which graphs allocate.
+    pub(crate) fn graph_devices(&self) -> impl Iterator<Item = u8> + use<> {
+        let mut left = self.graph_devices.load(Relaxed);
+        core::iter::from_fn(move || {
+            let device = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+            left &= left.wrapping_sub(1);
+            Some(device)
+        })
     }
 
     /// Counts a name that `cuGetProcAddress` answered with an address nobody exports.

@@ -10,6 +10,7 @@ use crate::{
 
 type Alloc<W> = unsafe extern "C" fn(*mut u64, W) -> Status;
 type AllocFlags = unsafe extern "C" fn(*mut u64, u64, u32) -> Status;
+type Register = unsafe extern "C" fn(u64, u64, u32) -> Status;
 type Free = unsafe extern "C" fn(u64) -> Status;
 
 /// # Safety
@@ -59,7 +60,7 @@ pub unsafe fn alloc_flags(
     status
 }
 
-/// `cuMemFreeHost`.
+/// `cuMemFreeHost`, and `cuMemHostUnregister`, after which it is pinned no more.
 ///
 /// # Safety
 /// `real` is the real function; the arguments are the program's.
@@ -69,6 +70,25 @@ pub unsafe fn free(call: &Call<'_>, real: Free, address: u64) -> Status {
     // SAFETY: the program's own call.
     let status = unsafe { real(address) };
     guard.gave_back(&mut end, status);
+    status
+}
+
+/// `cuMemHostRegister`: memory that the program has already is pinned.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn register(
+    call: &Call<'_>,
+    real: Register,
+    address: u64,
+    size: u64,
+    flags: u32,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(address, size, flags) };
+    // SAFETY: our own local in place of an out-parameter.
+    unsafe { took(&guard, status, &raw const address, size, flags) };
     status
 }
 
@@ -106,5 +126,20 @@ mod tests {
         // SAFETY: the real one takes any number.
         on(&hooks, Api::cuMemFreeHost, |call| unsafe { free(call, free_ok, 0x8000) });
         assert_eq!(events()[0].classes, 1 << Class::Host as u32);
+    }
+
+    extern "C" fn register_ok(_: u64, _: u64, _: u32) -> Status {
+        SUCCESS
+    }
+
+    #[test]
+    fn memory_that_was_registered_is_pinned_where_it_lies() {
+        // SAFETY: the real one takes any numbers.
+        on(&recording(), Api::cuMemHostRegister_v2, |call| unsafe {
+            register(call, register_ok, 0x9000, 4096, 2)
+        });
+        let took = event();
+        let got = (took.op, took.class, took.address, took.size, took.aux);
+        assert_eq!(got, (Op::Took, Class::Host, 0x9000, 4096, 2));
     }
 }

@@ -6,14 +6,18 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod abi;
+pub mod array;
 pub mod c10;
 pub mod call;
 pub mod capture;
+pub mod checkpoint;
 pub mod context;
 pub mod driver;
 pub mod elf;
 pub mod event;
+pub mod external;
 pub mod follow;
+pub mod graph;
 mod guard;
 pub mod hooks;
 pub mod host;
@@ -23,8 +27,12 @@ pub mod linear;
 pub mod linkage;
 pub mod loader;
 pub mod mark;
+pub mod module;
+pub mod multicast;
 pub mod nvtx;
 pub mod pool;
+pub mod pool_import;
+pub mod pool_place;
 pub mod resolver;
 pub mod share;
 pub mod table;

@@ -96,13 +96,14 @@ pub unsafe fn alloc_managed(
     status
 }
 
-/// `cuMemFree`, which also takes stream-ordered memory.
+/// `cuMemFree`, which also takes stream-ordered memory and what shows other interfaces' memory.
 ///
 /// # Safety
 /// `real` is the real function; the arguments are the program's.
 pub unsafe fn free<W: Copy + Into<u64>>(call: &Call<'_>, real: Free<W>, address: W) -> Status {
     let guard = call.enter();
-    let classes = [Class::Linear, Class::Managed, Class::PoolBlock];
+    let classes =
+        [Class::Linear, Class::Managed, Class::PoolBlock, Class::View, Class::ImportedBlock];
     let mut end = guard.giving_back(address.into(), 0, &classes);
     let pool = end
         .found()

@@ -1,7 +1,8 @@
 //! Stream-ordered memory: blocks of a pool, and the pool's reserve, which is what the device lacks.
 //!
 //! The reserve changes without a call of its own, so it is read after each call that may change it.
-//! While its stream is being captured such a call only adds a node to a graph and is let through.
+//! While its stream is being captured such a call only adds a node to a graph, whose memory is read
+//! when it runs.
 
 use core::ffi::c_void;
 
@@ -24,9 +25,8 @@ type Export = unsafe extern "C" fn(*mut c_void, u64, u32, u64) -> Status;
 type ExportPointer = unsafe extern "C" fn(*mut IpcHandle, u64) -> Status;
 type GetAttribute = unsafe extern "C" fn(u64, u32, *mut u64) -> Status;
 
-fn publish_reading(note: &Note<'_>, pool: u64, reserved: u64) {
+fn publish_reading(note: &Note<'_>, pool: u64, reserved: u64, device: u8) {
     let used = note.driver().pool_attribute(pool, POOL_USED).unwrap_or_default();
-    let device = note.current_device();
     let event = note.event(Op::PoolReading);
     note.publish(Event {
         class: Class::Pool,
@@ -41,8 +41,27 @@ fn publish_reading(note: &Note<'_>, pool: u64, reserved: u64) {
 /// Reads `pool`'s reserve after a call that may have changed it.
 pub(crate) fn read(guard: &Guard<'_>, status: Status, pool: u64) {
     let Some(note) = guard.note(status).filter(Note::succeeded) else { return };
+    let device = note.current_device();
+    read_for(&note, pool, device);
+}
+
+/// The same for a pool that is known to lie on `device`.
+pub(crate) fn read_on(guard: &Guard<'_>, status: Status, pool: u64, device: u8) {
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        read_for(&note, pool, device);
+    }
+}
+
+fn read_for(note: &Note<'_>, pool: u64, device: u8) {
     if let Some(reserved) = note.driver().pool_attribute(pool, POOL_RESERVED) {
-        publish_reading(&note, pool, reserved);
+        publish_reading(note, pool, reserved, device);
+    }
+}
+
+/// A call on a stream that is captured gave a graph a node that allocates.
+fn node_added(guard: &Guard<'_>, status: Status) {
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        note.note_graph_memory(note.current_device());
     }
 }
 
@@ -73,7 +92,9 @@ pub unsafe fn alloc(call: &Call<'_>, real: Alloc, out: *mut u64, size: u64, stre
     let captured = guard.captured(stream);
     // SAFETY: the program's own call.
     let status = unsafe { real(out, size, stream) };
-    if !captured {
+    if captured {
+        node_added(&guard, status);
+    } else {
         // SAFETY: the program's own out-parameter.
         unsafe { took(&guard, status, out, size, None) };
     }
@@ -96,7 +117,9 @@ pub unsafe fn alloc_from(
     let captured = guard.captured(stream);
     // SAFETY: the program's own call.
     let status = unsafe { real(out, size, pool, stream) };
-    if !captured {
+    if captured {
+        node_added(&guard, status);
+    } else {
         // SAFETY: the program's own out-parameter.
         unsafe { took(&guard, status, out, size, Some(pool)) };
     }
@@ -113,9 +136,10 @@ pub unsafe fn free(call: &Call<'_>, real: Free, address: u64, stream: u64) -> St
         // SAFETY: the program's own call.
         return unsafe { real(address, stream) };
     }
-    let mut end = guard.giving_back(address, 0, &[Class::PoolBlock]);
-    // Not for memory of a graph, which has a pool that is nobody's.
-    let pool = end.found().and_then(|_| guard.pool_of(address));
+    let mut end = guard.giving_back(address, 0, &[Class::PoolBlock, Class::ImportedBlock]);
+    // Not for memory of a graph, which has a pool that is nobody's, nor for another process's.
+    let ours = end.found().is_some_and(|found| found.class == Class::PoolBlock);
+    let pool = if ours { guard.pool_of(address) } else { None };
     // SAFETY: the program's own call.
     let status = unsafe { real(address, stream) };
     guard.gave_back(&mut end, status);
@@ -155,7 +179,7 @@ pub unsafe fn create(
 /// `real` is the real function; the arguments are the program's.
 pub unsafe fn destroy(call: &Call<'_>, real: Destroy, pool: u64) -> Status {
     let guard = call.enter();
-    let mut end = guard.giving_back(pool, 0, &[Class::Pool]);
+    let mut end = guard.giving_back(pool, 0, &[Class::Pool, Class::ImportedPool]);
     // SAFETY: the program's own call.
     let status = unsafe { real(pool) };
     guard.gave_back(&mut end, status);
@@ -193,7 +217,7 @@ pub unsafe fn get_attribute(
     {
         // SAFETY: the program's own out-parameter, of 64 bits for this attribute.
         let reserved = unsafe { note.read(value) };
-        publish_reading(&note, pool, reserved);
+        publish_reading(&note, pool, reserved, note.current_device());
     }
     status
 }
@@ -343,6 +367,7 @@ mod tests {
         // SAFETY: the real one takes any numbers.
         on(&hooks, Api::cuMemFreeAsync, |call| unsafe { free(call, pair_ok, 0x5000, 1) });
         assert_eq!(ops(), []);
+        assert_eq!(hooks.graph_devices().collect::<Vec<_>>(), [2]);
         alloc_on(&hooks, Api::cuMemAllocAsync, 2);
         assert!(events()[0].private, "taken while another stream is captured");
         // The same number of the other flavour is another stream.

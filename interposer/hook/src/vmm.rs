@@ -60,7 +60,7 @@ pub unsafe fn create(
 /// `real` is the real function; the arguments are the program's.
 pub unsafe fn release(call: &Call<'_>, real: Release, handle: u64) -> Status {
     let guard = call.enter();
-    let classes = [Class::Handle, Class::ImportedHandle, Class::Host];
+    let classes = [Class::Handle, Class::ImportedHandle, Class::Multicast, Class::Host];
     let mut end = guard.giving_back(handle, 0, &classes);
     // SAFETY: the program's own call.
     let status = unsafe { real(handle) };

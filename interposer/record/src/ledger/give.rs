@@ -57,8 +57,25 @@ impl Ledger<'_> {
         }
         match event.class {
             Class::Mapping => self.unmapped(now, event),
-            Class::Handle | Class::ImportedHandle => self.released(now, event),
+            Class::Handle | Class::ImportedHandle | Class::Multicast => self.released(now, event),
             _ => self.settle(now, event),
+        }
+    }
+
+    /// A call that returned ended something, if it was there.
+    pub(super) fn ended(&self, now: Now, event: &mut Event) {
+        if event.classes & bit(Class::Binding) != 0 {
+            self.unbound(now, event);
+            return;
+        }
+        self.called();
+        let wanted = |entry: &Entry| event.classes & bit(entry.class) != 0;
+        if let Some((index, entry)) = self.live.table().find(event.address, State::Valid, wanted) {
+            event.class = entry.class;
+            self.begin_free(now, event, &entry);
+            if self.live.end(index, State::Valid) {
+                self.count_given(now, &entry);
+            }
         }
     }
 

@@ -1,5 +1,7 @@
-//! Physical memory that lives as long as somebody refers to it: the program through its handle, or
-//! a mapping.
+//! Physical memory that lives as long as somebody refers to it: the program through its handle, a
+//! mapping, or a multicast object or logical endpoint that it is bound to. A binding counts as a
+//! mapping does. A multicast object is referred to in the same way, and takes what is still bound to
+//! it along.
 //!
 //! ```text
 //! cuMemCreate            references 1
@@ -14,7 +16,7 @@ use hook::event::{Event, NO_ENTRY};
 use wire::{
     header::Counter,
     live::{Entry, FLAG_RELEASED, LINK_MAPPING, LINK_REFERENCE, State},
-    record::Class,
+    record::{Class, Record, Verb},
 };
 
 use super::{Ledger, Now};
@@ -27,7 +29,12 @@ const fn references(link: u16) -> u16 {
 }
 
 const fn is_handle(class: Class) -> bool {
-    matches!(class, Class::Handle | Class::ImportedHandle)
+    matches!(class, Class::Handle | Class::ImportedHandle | Class::Multicast)
+}
+
+/// Whether an entry of this class has the index of its handle's entry in place of a native stack.
+pub(super) const fn points_at_handle(class: Class) -> bool {
+    matches!(class, Class::Mapping | Class::Binding)
 }
 
 impl Ledger<'_> {
@@ -47,6 +54,57 @@ impl Ledger<'_> {
             self.live.table().resize(index, end);
         }
         index
+    }
+
+    /// Counts a new binding at its handle, and returns the handle's entry. Memory bound by an address
+    /// is found where it is mapped.
+    pub(super) fn bound(&self, event: &Event) -> u32 {
+        let index = if event.aux == 0 {
+            let is_mapping = |entry: &Entry| entry.class == Class::Mapping;
+            let mapping = self.live.table().find(event.extra, State::Valid, is_mapping);
+            mapping.map(|(_, mapping)| mapping.native)
+        } else {
+            self.find_handle(event.aux).map(|(index, _)| index)
+        };
+        let Some(index) = index else { return NO_HANDLE };
+        self.live.table().link_add(index, LINK_MAPPING);
+        index
+    }
+
+    /// The bindings of `device` in a range of a multicast object or endpoint ended.
+    pub(super) fn unbound(&self, now: Now, event: &Event) {
+        self.called();
+        let end = event.address.saturating_add(event.size);
+        let mut address = event.address;
+        while address < end {
+            let is_it = |entry: &Entry| {
+                entry.class == Class::Binding && entry.device == event.device && entry.size > 0
+            };
+            let Some((index, entry)) = self.live.table().find(address, State::Valid, is_it) else {
+                break;
+            };
+            self.end_binding(now, event, index, &entry);
+            address = address.saturating_add(entry.size);
+        }
+    }
+
+    fn end_binding(&self, now: Now, event: &Event, index: u32, entry: &Entry) {
+        if !self.live.end(index, State::Valid) {
+            return;
+        }
+        self.ring.publish(&Record {
+            address: entry.address,
+            size: entry.size,
+            aux: now.time.saturating_sub(entry.birth_us.saturating_mul(1000)),
+            device: entry.device,
+            python: entry.python,
+            ..now.record(Verb::FreeBegin, Class::Binding, event)
+        });
+        if let Some(0) = self.live.table().link_sub(entry.native, LINK_MAPPING) {
+            // Pairs with the fence in `released`.
+            fence(SeqCst);
+            self.end_handle(now, event, entry.native, State::Valid);
+        }
     }
 
     /// One more reference by the program, perhaps to what it had released but kept mapped.
@@ -79,7 +137,7 @@ impl Ledger<'_> {
             self.begin_free(now, event, &entry);
         }
         if link == 0 {
-            self.end_handle(now, event.entry, state);
+            self.end_handle(now, event, event.entry, state);
         } else {
             // First the flag: as soon as the entry is valid it can be found.
             self.live.table().flag(event.entry, FLAG_RELEASED);
@@ -88,16 +146,31 @@ impl Ledger<'_> {
             // valid. Pairs with the fence in `unmapped`: one of the two sees what the other did.
             fence(SeqCst);
             if self.live.table().get(event.entry).is_some_and(|(_, entry)| entry.link == 0) {
-                self.end_handle(now, event.entry, State::Valid);
+                self.end_handle(now, event, event.entry, State::Valid);
             }
         }
     }
 
-    fn end_handle(&self, now: Now, index: u32, from: State) {
+    fn end_handle(&self, now: Now, event: &Event, index: u32, from: State) {
         if let Some((_, entry)) = self.live.table().get(index)
             && self.live.end(index, from)
         {
             self.count_given(now, &entry);
+            if entry.class == Class::Multicast {
+                self.end_bindings_of(now, event, &entry);
+            }
+        }
+    }
+
+    /// A multicast object ended, and with it what was bound to it on any device. That is rare enough
+    /// to look through the whole table.
+    fn end_bindings_of(&self, now: Now, event: &Event, object: &Entry) {
+        let end = object.address.saturating_add(object.size);
+        for index in 0..u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX) {
+            let Some((State::Valid, entry)) = self.live.table().get(index) else { continue };
+            if entry.class == Class::Binding && (object.address..end).contains(&entry.address) {
+                self.end_binding(now, event, index, &entry);
+            }
         }
     }
 
@@ -147,7 +220,7 @@ impl Ledger<'_> {
             {
                 // Pairs with the fence in `released`.
                 fence(SeqCst);
-                self.end_handle(now, entry.native, State::Valid);
+                self.end_handle(now, event, entry.native, State::Valid);
             }
         });
     }

@@ -38,6 +38,7 @@ use crate::{
     start::{self, Cookie},
     sys,
 };
+use handles::points_at_handle;
 use {contexts::Contexts, gauges::Gauges, holdings::Holdings, marks::Names};
 
 /// One process's ledger.
@@ -147,6 +148,8 @@ impl<'a> Ledger<'a> {
                 let record = now.record(Verb::Capture, Class::None, event);
                 self.ring.publish(&Record { aux: event.aux, ..record });
             }
+            Op::Ended => self.ended(now, event),
+            Op::Called => self.step(now, event),
             Op::Device => self.device(event),
             Op::Retained => self.retained(event),
             Op::Lost => self.counters.add(event.size as usize, 1),
@@ -199,6 +202,14 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// A call after which the driver may hold more or less for itself.
+    fn step(&self, now: Now, event: &Event) {
+        self.called();
+        let Ids { native, python } = self.ids(now, true);
+        let record = now.record(Verb::Called, Class::None, event);
+        self.ring.publish(&Record { aux: event.aux, native, python, ..record });
+    }
+
     fn device(&self, event: &Event) {
         self.gauges.set(event.device, device::UUID_0, event.address);
         self.gauges.set(event.device, device::UUID_1, event.aux);
@@ -235,7 +246,7 @@ impl<'a> Ledger<'a> {
 
     /// The slot of something that ends: its entry's stacks, and its age.
     fn begin_free(&self, now: Now, event: &Event, entry: &Entry) {
-        let native = if entry.class == Class::Mapping { NO_STACK } else { entry.native };
+        let native = if points_at_handle(entry.class) { NO_STACK } else { entry.native };
         self.ring.publish(&Record {
             address: entry.address,
             size: entry.size,

@@ -65,6 +65,10 @@ impl Ledger<'_> {
     /// What the driver says a pool holds.
     pub(super) fn pool_reading(&self, now: Now, event: &Event) {
         let class = if event.class == Class::Graph { Class::Graph } else { Class::Pool };
+        // What another process's pool holds is in that one's books.
+        if self.find_pool(Class::ImportedPool, event.address).is_some() {
+            return;
+        }
         let known = self.find_pool(class, event.address);
         // The pool's own device, which need not be the current one.
         let device = known.map_or(event.device, |(_, entry)| entry.device);
@@ -72,7 +76,7 @@ impl Ledger<'_> {
         if known.is_some() && before == event.size {
             return;
         }
-        let ids = if event.size > before {
+        let ids = if known.is_none() || event.size > before {
             self.ids(now, true)
         } else {
             Ids { native: NO_STACK, python: NO_STACK }

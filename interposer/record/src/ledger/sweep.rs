@@ -36,8 +36,12 @@ const fn ends_with_device(class: Class) -> bool {
             | Class::Managed
             | Class::Host
             | Class::Array
+            | Class::Graph
             | Class::PoolBlock
             | Class::IpcImport
+            | Class::ImportedBlock
+            | Class::External
+            | Class::View
     )
 }
 

@@ -40,11 +40,15 @@ impl Ledger<'_> {
             Class::Linear | Class::Managed | Class::Array => {
                 self.insert(&Entry { link: self.contexts.number(event.aux), ..entry })
             }
-            Class::Handle | Class::ImportedHandle => {
+            Class::Handle | Class::ImportedHandle | Class::Multicast => {
                 self.insert(&Entry { link: LINK_REFERENCE, ..entry })
             }
             Class::Mapping => {
                 let native = self.mapped(event);
+                self.insert(&Entry { native, ..entry })
+            }
+            Class::Binding => {
+                let native = self.bound(event);
                 self.insert(&Entry { native, ..entry })
             }
             Class::PoolBlock => {
@@ -83,7 +87,8 @@ impl Ledger<'_> {
     }
 
     fn slot(&self, now: Now, verb: Verb, event: &Event, ids: Ids, flags: u8) {
-        let offset = if event.class == Class::Mapping { event.extra } else { 0 };
+        let has_extra = matches!(event.class, Class::Mapping | Class::Binding);
+        let extra = if has_extra { event.extra } else { 0 };
         let address =
             if verb == Verb::Failed && event.class != Class::Mapping { 0 } else { event.address };
         let record = Record {
@@ -95,11 +100,11 @@ impl Ledger<'_> {
             python: ids.python,
             ..now.record(verb, event.class, event)
         };
-        if offset == 0 {
+        if extra == 0 {
             self.ring.publish(&record);
         } else {
             let record = Record { flags: record.flags | FLAG_SECOND, ..record };
-            self.ring.publish_pair(&record, &Record::second(now.time, [offset, 0, 0]));
+            self.ring.publish_pair(&record, &Record::second(now.time, [extra, 0, 0]));
         }
     }
 }
