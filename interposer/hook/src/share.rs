@@ -63,8 +63,9 @@ pub unsafe fn of_importable(kind: u32, shared: u64) -> u64 {
 #[must_use]
 pub fn of_descriptor(fd: i32) -> u64 {
     let mut about = MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: `about` is as large as the call expects.
-    let result = unsafe { libc::fstat(fd, about.as_mut_ptr()) };
+    // As a system call: libc's `fstat` is a symbol of glibc 2.33. SAFETY: `about` is as large as the
+    // call expects.
+    let result = unsafe { libc::syscall(libc::SYS_fstat, fd, about.as_mut_ptr()) };
     // SAFETY: zeroes are a valid value, and so is what the call wrote.
     let about = unsafe { about.assume_init() };
     if result != 0 || about.st_mode & libc::S_IFMT != libc::S_IFREG {
