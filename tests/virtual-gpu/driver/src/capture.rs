@@ -70,8 +70,13 @@ fn thread() -> i32 {
 impl Driver {
     /// Is the stream's work to be done? If not, it was added to a graph as a node of that kind.
     pub fn runs_now(&mut self, stream: u64, kind: NodeKind) -> Outcome<bool> {
+        self.captured(stream, kind).map(|node| node.is_none())
+    }
+
+    /// The node as which the stream's work was added to a graph, if it is not to be done now.
+    pub fn captured(&mut self, stream: u64, kind: NodeKind) -> Outcome<Option<u64>> {
         self.stream_context(stream)?;
-        let Some((_, capture)) = self.captures.of(stream) else { return Ok(true) };
+        let Some((_, capture)) = self.captures.of(stream) else { return Ok(None) };
         if capture.invalid {
             return Err(Code::STREAM_CAPTURE_INVALIDATED);
         }
@@ -81,7 +86,7 @@ impl Driver {
         if let Some((_, capture)) = self.captures.of(stream) {
             capture.last.insert(stream, vec![node]);
         }
-        Ok(false)
+        Ok(Some(node))
     }
 
     /// For calls that need finished work; they end a capture of that stream.

@@ -133,7 +133,7 @@ fn within_device(driver: &mut Driver, to: u64, from: u64, bytes: usize) -> Outco
 }
 
 fn to_device_async(driver: &mut Driver, to: u64, from: u64, bytes: usize, stream: u64) -> Outcome {
-    driver.check_device_range(to, bytes as u64)?;
+    driver.check_named_range(to, bytes as u64)?;
     copy_async(driver, to, from, bytes, stream)
 }
 
@@ -144,7 +144,7 @@ fn from_device_async(
     bytes: usize,
     stream: u64,
 ) -> Outcome {
-    driver.check_device_range(from, bytes as u64)?;
+    driver.check_named_range(from, bytes as u64)?;
     copy_async(driver, to, from, bytes, stream)
 }
 
@@ -155,7 +155,7 @@ fn within_device_async(
     bytes: usize,
     stream: u64,
 ) -> Outcome {
-    driver.check_device_range(from, bytes as u64)?;
+    driver.check_named_range(from, bytes as u64)?;
     to_device_async(driver, to, from, bytes, stream)
 }
 

@@ -14,6 +14,7 @@ use crate::error::{Code, Outcome, status};
 use crate::event::Event;
 use crate::exchange::Imports;
 use crate::graph::Graphs;
+use crate::graph_memory::GraphMemory;
 use crate::host::HostMemory;
 use crate::ipc::IpcHandles;
 use crate::memory::Memory;
@@ -51,6 +52,7 @@ pub struct Driver {
     pub events: BTreeMap<u64, Event>,
     pub captures: Captures,
     pub graphs: Graphs,
+    pub graph_memory: GraphMemory,
     pub modules: Modules,
 }
 
@@ -80,6 +82,7 @@ impl Driver {
             events: BTreeMap::new(),
             captures: Captures::default(),
             graphs: Graphs::default(),
+            graph_memory: GraphMemory::default(),
             modules: Modules::default(),
         });
         let visible = device::visible(driver.machine.devices(), |index| {

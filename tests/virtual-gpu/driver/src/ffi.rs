@@ -42,6 +42,11 @@ impl<T> Out<T> {
         Ok(())
     }
 
+    /// Part of the room, `offset` bytes into it.
+    pub fn inside<U>(self, offset: usize) -> Out<U> {
+        Out(self.0.wrapping_byte_add(offset).cast())
+    }
+
     /// The same room under another type, for functions whose result depends on an argument.
     pub fn cast<U>(self) -> Out<U> {
         Out(self.0.cast())

@@ -7,7 +7,8 @@ use machine::hex;
 use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::export::{Export, exports};
-use crate::ffi::{In, Out, Text};
+use crate::ffi::{Out, Text};
+use crate::graph_memory::Step;
 
 /// What a node does, with the driver's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Node {
     pub graph: u64,
     /// The nodes that it follows.
     pub after: Vec<u64>,
+    /// What it does to the graph's own memory.
+    pub memory: Option<Step>,
 }
 
 /// One graph: its nodes in the order in which they were added.
@@ -44,9 +47,19 @@ pub struct Graph {
 pub struct Graphs {
     living: BTreeMap<u64, Graph>,
     pub nodes: BTreeMap<u64, Node>,
-    /// Executable graphs with their flags.
-    executables: BTreeMap<u64, u64>,
+    executables: BTreeMap<u64, Executable>,
 }
+
+/// One executable graph.
+#[derive(Clone)]
+struct Executable {
+    flags: u64,
+    /// What its nodes do to memory, in the order in which they were added.
+    steps: Vec<Step>,
+}
+
+/// Flag: what a launch took and nobody gave back is given back by the next.
+const AUTO_FREE_ON_LAUNCH: u64 = 1;
 
 impl Driver {
     /// Makes an empty graph.
@@ -63,18 +76,46 @@ impl Driver {
 
     /// Ends a graph and its nodes.
     pub fn drop_graph(&mut self, handle: u64) {
+        let steps = self.steps(handle);
         let graph = self.graphs.living.remove(&handle).unwrap_or_default();
         for node in graph.nodes {
             self.graphs.nodes.remove(&node);
         }
+        self.leave_places(&steps);
+    }
+
+    /// What a graph's nodes do to memory.
+    fn steps(&self, graph: u64) -> Vec<Step> {
+        let nodes = self.graphs.living.get(&graph).into_iter().flat_map(|graph| &graph.nodes);
+        nodes.filter_map(|node| self.graphs.nodes.get(node)?.memory).collect()
     }
 
     /// Adds a node that follows others.
     pub fn add_node(&mut self, graph: u64, kind: NodeKind, after: Vec<u64>) -> Outcome<u64> {
         let handle = self.new_handle();
         self.graph(graph)?.nodes.push(handle);
-        self.graphs.nodes.insert(handle, Node { kind, graph, after });
+        self.graphs.nodes.insert(handle, Node { kind, graph, after, memory: None });
         Ok(handle)
+    }
+
+    /// Adds one that takes memory or gives it back.
+    pub fn add_memory_node(
+        &mut self,
+        graph: u64,
+        kind: NodeKind,
+        after: Vec<u64>,
+        step: Step,
+    ) -> Outcome<u64> {
+        let handle = self.add_node(graph, kind, after)?;
+        self.note_step(handle, step);
+        Ok(handle)
+    }
+
+    /// Says what a node does to memory.
+    pub fn note_step(&mut self, node: u64, step: Step) {
+        if let Some(node) = self.graphs.nodes.get_mut(&node) {
+            node.memory = Some(step);
+        }
     }
 
     /// Some nodes and all that they follow, directly or not.
@@ -102,6 +143,10 @@ fn destroy(driver: &mut Driver, graph: u64) -> Outcome {
 
 fn clone(driver: &mut Driver, out: Out<u64>, original: u64) -> Outcome {
     let nodes = driver.graph(original)?.nodes.clone();
+    // Two graphs cannot own one memory.
+    if !driver.steps(original).is_empty() {
+        return Err(Code::NOT_SUPPORTED);
+    }
     let copy = driver.new_graph();
     let mut renamed = BTreeMap::new();
     for old in nodes {
@@ -116,8 +161,9 @@ fn clone(driver: &mut Driver, out: Out<u64>, original: u64) -> Outcome {
 
 fn make_executable(driver: &mut Driver, out: Out<u64>, graph: u64, flags: u64) -> Outcome {
     driver.graph(graph)?;
-    let handle = driver.new_handle();
-    driver.graphs.executables.insert(handle, flags);
+    let (handle, steps) = (driver.new_handle(), driver.steps(graph));
+    driver.use_places(&steps);
+    driver.graphs.executables.insert(handle, Executable { flags, steps });
     driver.note("cuGraphInstantiate", &[hex("graph", graph), hex("exec", handle)], Ok(()))?;
     out.set(handle)
 }
@@ -155,23 +201,33 @@ fn instantiate_with(
     params.set(Params { error_node: 0, result: 0, ..asked })
 }
 
-fn executable(driver: &mut Driver, handle: u64) -> Outcome<u64> {
-    driver.graphs.executables.get(&handle).copied().ok_or(Code::INVALID_HANDLE)
+fn executable(driver: &mut Driver, handle: u64) -> Outcome<Executable> {
+    driver.graphs.executables.get(&handle).cloned().ok_or(Code::INVALID_HANDLE)
 }
 
 fn launch(driver: &mut Driver, handle: u64, stream: u64) -> Outcome {
-    executable(driver, handle)?;
-    driver.runs_now(stream, NodeKind::Child).map(|_| ())
+    let Executable { flags, steps } = executable(driver, handle)?;
+    match driver.runs_now(stream, NodeKind::Child)? {
+        true => driver.run_steps(&steps, flags & AUTO_FREE_ON_LAUNCH != 0),
+        false => Ok(()),
+    }
+}
+
+fn upload(driver: &mut Driver, handle: u64, stream: u64) -> Outcome {
+    let steps = executable(driver, handle)?.steps;
+    driver.stream_context(stream)?;
+    driver.prepare_steps(&steps)
 }
 
 fn executable_destroy(driver: &mut Driver, handle: u64) -> Outcome {
-    executable(driver, handle)?;
+    let steps = executable(driver, handle)?.steps;
     driver.graphs.executables.remove(&handle);
+    driver.leave_places(&steps);
     driver.note("cuGraphExecDestroy", &[hex("exec", handle)], Ok(()))
 }
 
 fn executable_flags(driver: &mut Driver, handle: u64, out: Out<u64>) -> Outcome {
-    out.set(executable(driver, handle)?)
+    out.set(executable(driver, handle)?.flags)
 }
 
 fn update_v1(
@@ -212,56 +268,6 @@ fn dot_print(driver: &mut Driver, graph: u64, path: Text, _flags: u32) -> Outcom
     std::fs::write(path.get()?, text).map_err(|_| Code::OPERATING_SYSTEM)
 }
 
-/// The functions that add one kind of node; their parameters are not looked at.
-macro_rules! adders {
-    ($($name:ident: $kind:ident)*) => {$(
-        fn $name(
-            driver: &mut Driver,
-            out: Out<u64>,
-            graph: u64,
-            after: In<u64>,
-            count: usize,
-        ) -> Outcome {
-            let node = driver.add_node(graph, NodeKind::$kind, after.list(count)?)?;
-            out.set(node)
-        }
-    )*};
-}
-
-adders! {
-    add_empty: Empty
-    add_kernel: Kernel
-    add_host: Host
-    add_child: Child
-    add_copy: Copy
-    add_fill: Fill
-}
-
-/// The same with arguments that the node would have, which nobody reads.
-macro_rules! ignoring {
-    ($($name:ident => $plain:ident($($extra:ident: $type:ty),+);)*) => {$(
-        fn $name(
-            driver: &mut Driver,
-            out: Out<u64>,
-            graph: u64,
-            after: In<u64>,
-            count: usize,
-            $($extra: $type),+
-        ) -> Outcome {
-            let _ = ($($extra,)+);
-            $plain(driver, out, graph, after, count)
-        }
-    )*};
-}
-
-ignoring! {
-    add_kernel_with => add_kernel(params: u64);
-    add_host_with => add_host(params: u64);
-    add_child_with => add_child(child: u64);
-    add_copy_with => add_copy(params: u64, context: u64);
-    add_fill_with => add_fill(params: u64, context: u64);
-}
-
 /// What this module exports.
 pub static EXPORTS: &[Export] = exports! {
     cuGraphCreate(out: Out<u64>, flags: u32) => locked create { 10000: cuGraphCreate }
@@ -283,7 +289,7 @@ pub static EXPORTS: &[Export] = exports! {
     cuGraphLaunch(handle: u64, stream: u64) => locked launch {
         10000: cuGraphLaunch, 10000 twin: cuGraphLaunch_ptsz,
     }
-    cuGraphUpload(handle: u64, stream: u64) => locked launch {
+    cuGraphUpload(handle: u64, stream: u64) => locked upload {
         11010: cuGraphUpload, 11010 twin: cuGraphUpload_ptsz,
     }
     cuGraphExecDestroy(handle: u64) => locked executable_destroy { 10000: cuGraphExecDestroy }
@@ -303,35 +309,5 @@ pub static EXPORTS: &[Export] = exports! {
     }
     cuGraphDebugDotPrint(graph: u64, path: Text, flags: u32) => locked dot_print {
         11030: cuGraphDebugDotPrint,
-    }
-    cuGraphAddEmptyNode(
-        out: Out<u64>, graph: u64, after: In<u64>, count: usize,
-    ) => locked add_empty {
-        10000: cuGraphAddEmptyNode,
-    }
-    cuGraphAddKernelNode(
-        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64,
-    ) => locked add_kernel_with {
-        10000: cuGraphAddKernelNode, 12000: cuGraphAddKernelNode_v2,
-    }
-    cuGraphAddHostNode(
-        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64,
-    ) => locked add_host_with {
-        10000: cuGraphAddHostNode,
-    }
-    cuGraphAddChildGraphNode(
-        out: Out<u64>, graph: u64, after: In<u64>, count: usize, child: u64,
-    ) => locked add_child_with {
-        10000: cuGraphAddChildGraphNode,
-    }
-    cuGraphAddMemcpyNode(
-        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64,
-    ) => locked add_copy_with {
-        10000: cuGraphAddMemcpyNode,
-    }
-    cuGraphAddMemsetNode(
-        out: Out<u64>, graph: u64, after: In<u64>, count: usize, params: u64, context: u64,
-    ) => locked add_fill_with {
-        10000: cuGraphAddMemsetNode,
     }
 };

@@ -31,6 +31,8 @@ mod export;
 mod ffi;
 mod fill;
 mod graph;
+mod graph_memory;
+mod graph_node;
 mod graph_query;
 mod host;
 mod init;

@@ -18,6 +18,8 @@ pub enum Kind {
     Managed,
     /// From the pool with this handle; the pool is charged, not the block.
     Pool(u64),
+    /// A graph's, seen at the address that its node gave out; the card's graph pool is charged.
+    Graph,
     /// Another process's allocation, charged there; closed as it was opened.
     Imported,
     /// The same out of another process's pool: freed like any memory of a pool.
@@ -127,6 +129,7 @@ impl Driver {
                 self.arrays.forget(address);
                 self.give_linear(freed.device, address, freed.room);
             }
+            Kind::Graph => self.empty_place(address),
             Kind::Managed | Kind::Variable => store::release(address, freed.room),
             Kind::Imported => {
                 self.ipc_handles.forget(address);
@@ -166,9 +169,19 @@ impl Driver {
         }
     }
 
+    /// The same for a range that is only named now and used in a launch.
+    pub fn check_named_range(&self, address: u64, bytes: u64) -> Outcome {
+        match self.graph_memory.covers(address, bytes) {
+            true => Ok(()),
+            false => self.check_device_range(address, bytes),
+        }
+    }
+
     /// The same for a range that may as well be ordinary host memory, which nobody can check.
     pub fn check_range(&self, address: u64, bytes: u64) -> Outcome {
-        let ours = self.memory.around(address).is_some() || self.vmm.reserves(address);
+        let ours = self.memory.around(address).is_some()
+            || self.vmm.reserves(address)
+            || self.graph_memory.covers(address, 0);
         if ours { self.check_device_range(address, bytes) } else { Ok(()) }
     }
 }

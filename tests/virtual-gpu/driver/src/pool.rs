@@ -11,6 +11,7 @@ use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::export::{Export, exports};
 use crate::ffi::Out;
+use crate::graph_memory::Step;
 use crate::memory::Kind;
 
 const STEP: u64 = 32 << 20;
@@ -96,6 +97,14 @@ impl Driver {
     /// gives back what it has free and tries once more.
     fn take_from_pool(&mut self, handle: u64, bytes: u64) -> Outcome<u64> {
         let room = Arena::rounded(bytes);
+        let device = self.pool(handle)?.device;
+        let address = self.take_block(handle, room)?;
+        self.book(address, bytes, room, Kind::Pool(handle), device);
+        Ok(address)
+    }
+
+    /// The same without putting it into the books.
+    pub fn take_block(&mut self, handle: u64, room: u64) -> Outcome<u64> {
         let pool = self.pool(handle)?;
         let mut taken = pool.arena.take(room);
         if taken.is_none() {
@@ -106,11 +115,8 @@ impl Driver {
             taken = self.pool(handle)?.arena.take(room);
         }
         let pool = self.pool(handle)?;
-        let device = pool.device;
         pool.used_peak = pool.used_peak.max(pool.used());
-        let address = taken.expect("the pool just grew by that much");
-        self.book(address, bytes, room, Kind::Pool(handle), device);
-        Ok(address)
+        Ok(taken.expect("the pool just grew by that much"))
     }
 
     fn grow_pool(&mut self, handle: u64, room: u64) -> Outcome {
@@ -153,11 +159,13 @@ impl Driver {
     fn note_reserve(&mut self, handle: u64) {
         if let Some(pool) = self.pools.living.get(&handle) {
             let (device, reserved, used) = (pool.device as u64, pool.reserved(), pool.used());
+            let of_graphs = self.devices.get(pool.device).is_some_and(|of| of.graph_pool == handle);
             let fields = [
                 hex("pool", handle),
                 dec("dev", device),
                 dec("reserved", reserved),
                 dec("used", used),
+                dec("graph", of_graphs.into()),
             ];
             let _ = self.note("poolReserve", &fields, Ok(()));
         }
@@ -211,10 +219,12 @@ fn take(driver: &mut Driver, pool: Option<u64>, bytes: usize, stream: u64) -> Ou
     if bytes == 0 {
         return Err(Code::INVALID_VALUE);
     }
-    let pool = match driver.runs_now(stream, NodeKind::MemoryAlloc)? {
-        true => pool.unwrap_or(driver.devices[device].current_pool),
-        false => driver.devices[device].graph_pool,
-    };
+    if let Some(node) = driver.captured(stream, NodeKind::MemoryAlloc)? {
+        let address = driver.new_place(device, bytes as u64)?;
+        driver.note_step(node, Step::Take(address));
+        return Ok((address, driver.devices[device].graph_pool));
+    }
+    let pool = pool.unwrap_or(driver.devices[device].current_pool);
     Ok((driver.take_from_pool(pool, bytes as u64)?, pool))
 }
 
@@ -255,11 +265,19 @@ fn alloc_from(driver: &mut Driver, out: Out<u64>, bytes: usize, pool: u64, strea
 
 fn give(driver: &mut Driver, address: u64, stream: u64) -> Outcome<u64> {
     driver.stream_context(stream)?;
-    let known = driver.memory.at(address).ok_or(Code::INVALID_VALUE)?;
-    if !matches!(known.kind, Kind::Pool(_) | Kind::ImportedFromPool(_) | Kind::Linear) {
-        return Err(Code::INVALID_VALUE);
+    if driver.graph_memory.knows(address)
+        && let Some(node) = driver.captured(stream, NodeKind::MemoryFree)?
+    {
+        driver.note_step(node, Step::Give(address));
+        return driver.graph_memory.size_of(address).map(|(size, _)| size);
     }
-    driver.runs_now(stream, NodeKind::MemoryFree)?;
+    let known = driver.memory.at(address).ok_or(Code::INVALID_VALUE)?;
+    match known.kind {
+        Kind::Pool(_) | Kind::ImportedFromPool(_) | Kind::Graph | Kind::Linear => {}
+        _ => return Err(Code::INVALID_VALUE),
+    }
+    // A graph gives back only what a graph took.
+    driver.refuse_captured(stream)?;
     driver.free_at(address).map(|freed| freed.size)
 }
 

@@ -24,6 +24,7 @@ const TABLES: &[&[Export]] = &[
     crate::event::EXPORTS,
     crate::fill::EXPORTS,
     crate::graph::EXPORTS,
+    crate::graph_node::EXPORTS,
     crate::graph_query::EXPORTS,
     crate::host::EXPORTS,
     crate::init::EXPORTS,
