@@ -5,7 +5,7 @@ use wire::record::Class;
 
 use crate::{
     abi::{ExternalBuffer, ExternalHandle, OUT_OF_MEMORY, SUCCESS, Status, read},
-    call::{Call, Note},
+    call::Call,
     event::{Event, Op},
 };
 
@@ -57,11 +57,12 @@ pub unsafe fn map_buffer(
     let guard = call.enter();
     // SAFETY: the program's own call.
     let status = unsafe { real(out, memory, buffer) };
-    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+    if let Some(note) = guard.note(status) {
         // SAFETY: the program's own out-parameter.
         let address = unsafe { note.read(out) };
-        // SAFETY: the call succeeded, so the driver read this too.
-        let size = unsafe { read(buffer) }.map_or(0, |buffer| buffer.size);
+        // SAFETY: read only after success, when the driver has read it.
+        let buffer = note.succeeded().then(|| unsafe { read(buffer) }).flatten();
+        let size = buffer.map_or(0, |buffer| buffer.size);
         let (class, device) = (Class::View, note.current_device());
         note.took(Event { class, address, size, aux: memory, device, ..note.event(Op::Took) });
     }
@@ -82,7 +83,7 @@ pub unsafe fn map_array(
     let guard = call.enter();
     // SAFETY: the program's own call.
     let status = unsafe { real(out, memory, array) };
-    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+    if let Some(note) = guard.note(status) {
         // SAFETY: the program's own out-parameter.
         let address = unsafe { note.read(out) };
         let (class, device) = (Class::View, note.current_device());
@@ -120,14 +121,15 @@ pub unsafe fn mapped_pointer<W: Copy + Into<u64>>(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, size, resource) };
     guard.ended(status, resource, &[Class::External]);
-    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+    if let Some(note) = guard.note(status) {
         // SAFETY: the program's own out-parameter.
         let aux = unsafe { note.read(out) };
         // SAFETY: as above.
         let size = unsafe { note.read(size) };
         let (class, device) = (Class::External, note.current_device());
         let event = note.event(Op::Took);
-        note.took(Event { class, address: resource, size, aux, device, ..event });
+        let address = if note.succeeded() { resource } else { 0 };
+        note.took(Event { class, address, size, aux, device, ..event });
     }
     status
 }

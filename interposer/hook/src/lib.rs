@@ -38,4 +38,6 @@ pub mod share;
 pub mod table;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod trouble;
 pub mod vmm;

@@ -162,9 +162,10 @@ pub unsafe fn create(
     let guard = call.enter();
     // SAFETY: the program's own call.
     let status = unsafe { real(out, props) };
-    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+    if let Some(note) = guard.note(status) {
         // SAFETY: the program's own out-parameter.
         let address = unsafe { note.read(out) };
+        let props = if note.succeeded() { props } else { core::ptr::null() };
         // SAFETY: the call succeeded, so the driver read this too.
         let props = unsafe { props.as_ref() };
         let device = props.and_then(|props| props.location.device()).unwrap_or(UNKNOWN);
