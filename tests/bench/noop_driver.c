@@ -1,4 +1,4 @@
-/* A driver that does nothing, so that what is measured is the hook. */
+/* A driver that does nothing, so that what is measured is the hook; every address is another one. */
 #include <stddef.h>
 
 static unsigned long long next = 0x7f0000000000;
@@ -9,5 +9,8 @@ int cuCtxGetDevice(int *device) { return *device = 0, 0; }
 int cuCtxGetCurrent(void **context) { return *context = (void *)1, 0; }
 int cuDeviceTotalMem_v2(size_t *bytes, int device) { return (void)device, *bytes = 1ul << 36, 0; }
 int cuDeviceGetUuid_v2(unsigned char *uuid, int device) { return (void)device, uuid[0] = 1, 0; }
-int cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) { return *pointer = next += bytes, 0; }
+int cuMemAlloc_v2(unsigned long long *pointer, size_t bytes) {
+    *pointer = __atomic_fetch_add(&next, bytes, __ATOMIC_RELAXED);
+    return 0;
+}
 int cuMemFree_v2(unsigned long long pointer) { return (void)pointer, 0; }
