@@ -115,6 +115,10 @@ class Held:
                 # Opened again it has the address that it had.
                 self.references[a["dptr"]] = self.references.get(a["dptr"], 0) + 1
                 self.take(a["dptr"], a["dev"], "imported", a["size"])
+            case "cuImportExternalMemory":
+                self.take(a["memory"], a["dev"], "imported", a["size"])
+            case "cuDestroyExternalMemory":
+                self.extents.pop(a["memory"])
             case "cuMemPoolImportPointer":
                 self.take(a["dptr"], a["dev"], "imported", a["size"])
             case "cuMemFree" | "cuMemFreeAsync":
@@ -128,7 +132,8 @@ class Held:
                 if self.references[a["dptr"]] == 0:
                     del self.references[a["dptr"]], self.extents[a["dptr"]]
             case "poolReserve":
-                self.take(("pool", a["pool"]), a["dev"], "pool", a["reserved"])
+                kind = "graph" if a["graph"] else "pool"
+                self.take(("pool", a["pool"]), a["dev"], kind, a["reserved"])
             case "cuMemCreate" | "cuMemImportFromShareableHandle":
                 # A handle of this process that it imports again stays what it is.
                 if ("handle", a["handle"]) not in self.extents:

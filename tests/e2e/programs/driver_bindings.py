@@ -6,6 +6,8 @@ pool attributes) and against the virtual driver's log.
     driver_bindings.py PART...
 """
 
+import ctypes
+import mmap
 import os
 import sys
 
@@ -25,6 +27,14 @@ def call(function, *arguments):
 
 def free_bytes():
     return call(cu.cuMemGetInfo)[0]
+
+
+def start():
+    """Makes the first card's context current; what is free then is what `rest` counts from."""
+    global START
+    call(cu.cuInit, 0)
+    call(cu.cuCtxSetCurrent, call(cu.cuDevicePrimaryCtxRetain, 0))
+    START = free_bytes()
 
 
 def rest(taken):
@@ -134,21 +144,23 @@ def beside():
     managed = call(cu.cuMemAllocManaged, 32 * MIB, cu.CUmemAttach_flags.CU_MEM_ATTACH_GLOBAL.value)
     pinned = call(cu.cuMemHostAlloc, 3 * MIB, 0)
     plain = call(cu.cuMemAllocHost, 5 * MIB)
+    room = mmap.mmap(-1, 2 * MIB)
+    registered = ctypes.addressof(ctypes.c_char.from_buffer(room))
+    call(cu.cuMemHostRegister, registered, 2 * MIB, 0)
     process = rest(0)
     (device,) = process["devices"]
     assert (device["reserved_bytes"], device["managed_bytes"]) == (0, 32 * MIB)
-    assert process["pinned_host_bytes"] == 8 * MIB
+    assert process["pinned_host_bytes"] == 10 * MIB
     call(cu.cuMemFree, managed)
     for address in pinned, plain:
         call(cu.cuMemFreeHost, address)
+    call(cu.cuMemHostUnregister, registered)
     assert own.held(rest(0)) == {}
 
 
 PARTS = {part.__name__: part for part in (linear, virtual, pools, beside)}
 
 if __name__ == "__main__":
-    call(cu.cuInit, 0)
-    call(cu.cuCtxSetCurrent, call(cu.cuDevicePrimaryCtxRetain, 0))
-    START = free_bytes()
+    start()
     for name in sys.argv[1:]:
         PARTS[name]()

@@ -13,6 +13,7 @@ use crate::device::{self, Device};
 use crate::error::{Code, Outcome, status};
 use crate::event::Event;
 use crate::exchange::Imports;
+use crate::external::ExternalMemory;
 use crate::graph::Graphs;
 use crate::graph_memory::GraphMemory;
 use crate::host::HostMemory;
@@ -44,6 +45,7 @@ pub struct Driver {
     pub host: HostMemory,
     pub imports: Imports,
     pub ipc_handles: IpcHandles,
+    pub external: ExternalMemory,
     pub sharing: Sharing,
     pub physical: PhysicalMemory,
     pub vmm: Vmm,
@@ -74,6 +76,7 @@ impl Driver {
             host: HostMemory::default(),
             imports: Imports::default(),
             ipc_handles: IpcHandles::default(),
+            external: ExternalMemory::default(),
             sharing: Sharing::default(),
             physical: PhysicalMemory::default(),
             vmm: Vmm::default(),

@@ -28,6 +28,7 @@ mod error;
 mod event;
 mod exchange;
 mod export;
+mod external;
 mod ffi;
 mod fill;
 mod graph;

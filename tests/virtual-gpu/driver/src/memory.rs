@@ -7,6 +7,8 @@ use crate::driver::Driver;
 use crate::error::{Code, Outcome};
 use crate::store::{self, GRANULE};
 
+const PAGE: u64 = 4096;
+
 /// Where an allocation came from, and so how it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -20,6 +22,8 @@ pub enum Kind {
     Pool(u64),
     /// A graph's, seen at the address that its node gave out; the card's graph pool is charged.
     Graph,
+    /// A part of what another interface made, charged to nobody or to that one's process.
+    External,
     /// Another process's allocation, charged there; closed as it was opened.
     Imported,
     /// The same out of another process's pool: freed like any memory of a pool.
@@ -130,6 +134,9 @@ impl Driver {
                 self.give_linear(freed.device, address, freed.room);
             }
             Kind::Graph => self.empty_place(address),
+            Kind::External => {
+                store::release(address - address % PAGE, freed.room);
+            }
             Kind::Managed | Kind::Variable => store::release(address, freed.room),
             Kind::Imported => {
                 self.ipc_handles.forget(address);

@@ -22,6 +22,7 @@ const TABLES: &[&[Export]] = &[
     crate::device::EXPORTS,
     crate::error::EXPORTS,
     crate::event::EXPORTS,
+    crate::external::EXPORTS,
     crate::fill::EXPORTS,
     crate::graph::EXPORTS,
     crate::graph_node::EXPORTS,

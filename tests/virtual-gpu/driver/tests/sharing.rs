@@ -219,3 +219,79 @@ fn a_pool_and_its_blocks_can_be_had_by_another_process() {
         assert_eq!(used(), 0);
     });
 }
+
+/// `CUDA_EXTERNAL_MEMORY_HANDLE_DESC` of a descriptor, as words.
+fn external(kind: u64, fd: u64, size: u64) -> [u64; 13] {
+    let mut words = [0; 13];
+    (words[0], words[1], words[3]) = (kind, fd, size);
+    words
+}
+
+#[test]
+fn memory_of_another_interface_is_seen_and_charged_to_nobody() {
+    alone("memory_of_another_interface_is_seen_and_charged_to_nobody", &[], |library| {
+        library.start();
+        let before = machine().used_bytes(0);
+        // SAFETY: the name is a C string.
+        let fd = unsafe { libc::memfd_create(c"theirs".as_ptr(), 0) };
+        // SAFETY: just opened.
+        assert_eq!(unsafe { libc::ftruncate(fd, 8 << 20) }, 0);
+        let too_large = external(1, fd as u64, 9 * MIB);
+        let refused = library.get("cuImportExternalMemory", [too_large.as_ptr() as u64]);
+        assert_eq!(refused, Err(INVALID_VALUE));
+        let wanted = external(1, fd as u64, 8 * MIB);
+        let memory =
+            library.get("cuImportExternalMemory", [wanted.as_ptr() as u64]).expect("import");
+        // SAFETY: a plain system call.
+        assert_eq!(unsafe { libc::fcntl(fd, libc::F_GETFD) }, -1, "it is the driver's now");
+        let part = [MIB, 2 * MIB, 0].as_ptr() as u64;
+        let [one, two] = [(); 2].map(|()| {
+            library.get("cuExternalMemoryGetMappedBuffer", [memory, part]).expect("buffer")
+        });
+        library.must("cuMemsetD8", [one, 9, 2 * MIB]);
+        let mut value = 0u8;
+        library.must("cuMemcpyDtoH", [&raw mut value as u64, two + 2 * MIB - 1, 1]);
+        assert_eq!(value, 9, "two views of one memory");
+        library.must("cuMemFree", [one]);
+        library.must("cuMemFree", [two]);
+        library.must("cuDestroyExternalMemory", [memory]);
+        assert_eq!(library.call("cuDestroyExternalMemory", [memory]), 400);
+        assert_eq!(machine().used_bytes(0), before);
+    });
+}
+
+#[test]
+fn a_range_given_to_another_device_is_the_same_memory() {
+    const TEST: &str = "a_range_given_to_another_device_is_the_same_memory";
+    alone(TEST, &[], |library| {
+        library.start();
+        if let Some(fd) = told() {
+            let wanted = external(9, fd.parse().expect("number"), 2 * MIB);
+            let memory = library.get("cuImportExternalMemory", [wanted.as_ptr() as u64]);
+            let memory = memory.expect("import");
+            let part = [0, 2 * MIB, 0].as_ptr() as u64;
+            let address = library.get("cuExternalMemoryGetMappedBuffer", [memory, part]);
+            library.must("cuMemsetD8", [address.expect("buffer"), 4, 2 * MIB]);
+            ready();
+            library.must("cuDestroyExternalMemory", [memory]);
+            return ready();
+        }
+        let address = library.get("cuMemAlloc", [8 * MIB]).expect("alloc");
+        let part = address + 2 * MIB;
+        let fd =
+            library.get("cuMemGetHandleForAddressRange", [part, 2 * MIB, 1, 0]).expect("range");
+        let beyond = library.get("cuMemGetHandleForAddressRange", [part, 8 * MIB, 1, 0]);
+        assert_eq!(beyond, Err(INVALID_VALUE));
+        let mut child = second_process(TEST, &inherited(fd));
+        wait_for(&mut child);
+        let mut value = [0u8; 2];
+        library.must("cuMemcpyDtoH", [value.as_mut_ptr() as u64, part, 2]);
+        assert_eq!(value, [4; 2]);
+        let with_both = machine().used_bytes(0);
+        library.must("cuMemFree", [address]);
+        assert_eq!(machine().used_bytes(0), with_both, "open elsewhere");
+        go_on(&mut child);
+        wait_for(&mut child);
+        assert_eq!(machine().used_bytes(0), with_both - 8 * MIB);
+    });
+}
