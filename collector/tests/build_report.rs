@@ -4,13 +4,15 @@ use collector::{
     ledger::{End, Module},
     present::{
         build::{Detail, build},
-        report::Frame,
+        report::{Frame, Missing},
+        text::render,
     },
     process::{Played, Process},
     state::State,
 };
 use wire::{
     header::Counter,
+    live::{LINK_MAPPING, LINK_REFERENCE},
     record::{Class, FLAG_PRIVATE},
     trie::{FrameKind, Node},
 };
@@ -79,6 +81,36 @@ fn a_block_whose_memory_is_gone_is_listed_as_unbacked() {
         device.sites.iter().filter(|used| used.unbacked_bytes != Some(0)).collect();
     let [used] = unbacked.as_slice() else { panic!("{unbacked:?}") };
     assert_eq!((used.unbacked_bytes, &used.site), (Some(3 * MIB), &block.site));
+}
+
+#[test]
+fn handles_that_are_mapped_nowhere_or_released_are_listed_by_who_took_them() {
+    let mut held = held();
+    for handle in [0x70, 0x71] {
+        held.push(live(Class::Handle, handle, 20 * MIB, NCCL));
+        held.last_mut().unwrap().entry.link = LINK_REFERENCE;
+    }
+    held.push(live(Class::Handle, 0x72, 10 * MIB, NCCL));
+    held.last_mut().unwrap().entry.link = LINK_MAPPING;
+    let mapping = live(Class::Mapping, 0x9000_0000, 10 * MIB, 0x72);
+    held.push(mapping);
+    let process = Process {
+        played: Played { state: State::from_live(&held), ..Played::default() },
+        ..process(7, End::Running)
+    };
+    let report = build(&job(vec![process]), Detail::default());
+    let device = &report.processes[0].devices[0];
+    assert_eq!(device.by_kind.vmm, 50 * MIB);
+    let [unmapped, unnamed] = device.loose_handles.as_slice() else { panic!("{device:?}") };
+    assert_eq!(
+        (unmapped.missing, unmapped.bytes, unmapped.handles),
+        (Missing::Mapping, 40 * MIB, 2)
+    );
+    assert_eq!((unnamed.missing, unnamed.bytes, unnamed.handles), (Missing::Name, 10 * MIB, 1));
+    assert!(report.sites.contains_key(&unmapped.site));
+    let text = render(&report);
+    assert!(text.contains("mapped nowhere 40.0 MiB in 2 handles, since"), "{text}");
+    assert!(text.contains("kept without a handle 10.0 MiB in 1 handle, since"), "{text}");
 }
 
 #[test]

@@ -64,6 +64,7 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("allocators", _) => "Allocator",
         ("ooms", _) => "Oom",
         ("imports", _) => "Import",
+        ("loose_handles", _) => "LooseHandles",
         ("exports", _) => "Export",
         ("opened_by", _) => "Opener",
         ("from" | "by", _) => "Peer",

@@ -20,6 +20,7 @@ mod book;
 mod build;
 mod live;
 mod live_block;
+mod loose;
 mod owner;
 mod piece;
 mod pool;
@@ -37,6 +38,7 @@ mod tests;
 
 pub use book::{Growth, Totals};
 pub use live_block::LiveBlock;
+pub use loose::{Loose, Missing};
 pub use owner::{Allocator, Backend, Owned};
 pub use segment::{Block, Extent, Free, Kind, Segment};
 pub use share::Share;

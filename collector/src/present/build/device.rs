@@ -10,7 +10,8 @@ use std::{
 use wire::header::Counter;
 
 use super::{
-    Detail, Subject, gpu, graph_pools, shared, shared::Commons, sites::SiteBook, trend, uuid_text,
+    Detail, Subject, gpu, graph_pools, loose, shared, shared::Commons, sites::SiteBook, trend,
+    uuid_text,
 };
 use crate::{
     ledger::{Event, Gauges},
@@ -65,6 +66,7 @@ pub(super) fn device(
         trend: trend::trend(subject, book, gauges.device),
         imports: shared::imports(subject, book, commons, gauges.device),
         exports: shared::exports(subject, book, commons, gauges.device),
+        loose_handles: loose::of_device(subject, book, gauges.device),
     }
 }
 

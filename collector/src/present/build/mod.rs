@@ -6,6 +6,7 @@ mod finding;
 mod gpu;
 mod graph_pools;
 mod growth;
+mod loose;
 mod neighbours;
 mod phases;
 mod process;

@@ -45,6 +45,8 @@ pub struct Device {
     pub imports: Vec<Import>,
     /// What of this process's memory was handed to others, most bytes first.
     pub exports: Vec<Export>,
+    /// Physical memory that is mapped nowhere, or whose handle was released; most bytes first.
+    pub loose_handles: Vec<LooseHandles>,
 }
 
 /// Bytes by how they were taken from the driver.
@@ -201,4 +203,29 @@ pub struct Block {
     pub site: String,
     /// When.
     pub time_ns: u64,
+}
+
+/// What a handle needs to be used, and lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// It is mapped nowhere and bound to nothing.
+    Mapping,
+    /// The program released it, and only mappings and bindings keep it.
+    Name,
+}
+
+/// Handles that one site took and that lack the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LooseHandles {
+    /// What they lack.
+    pub missing: Missing,
+    /// Who took them from the driver.
+    pub site: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// How many.
+    pub handles: u64,
+    /// When the oldest was taken.
+    pub since_ns: u64,
 }

@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use device::{
-    Allocator, Block, ByKind, Device, GraphPoolSite, GraphPools, Oom, Owner, Peak, Segment, SiteUse,
+    Allocator, Block, ByKind, Device, GraphPoolSite, GraphPools, LooseHandles, Missing, Oom, Owner,
+    Peak, Segment, SiteUse,
 };
 pub use finding::{
     Confidence, Evidence, Exhaustion, Finding, FindingInstance, Holder, Pin, Rate, VERDICTS,

@@ -7,6 +7,7 @@ mod finding;
 mod gpu;
 mod growth;
 mod lines;
+mod loose;
 mod oom;
 mod page;
 mod phases;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     amount::{bytes, clock, count, known, percent},
-    growth, lines, oom,
+    growth, lines, loose, oom,
     page::Page,
     phases, segment, shared, who,
 };
@@ -91,6 +91,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
     }
     holdings(page, device);
     shared::list(page, report, device);
+    loose::list(page, report, device);
     trend(page, report, device);
     live(page, report, device, when);
     for allocator in device.allocators.iter().filter(|a| !a.graph_pools.sites.is_empty()) {

@@ -2,14 +2,14 @@
 
 use wire::record::{
     Class::{
-        Array, Binding, External, Graph, Handle, ImportedBlock, ImportedPool, Mapping, Multicast,
-        View,
+        Array, Binding, External, Graph, Handle, ImportedBlock, ImportedHandle, ImportedPool,
+        Mapping, Multicast, View,
     },
     Verb,
 };
 
 use super::script::{MIB, STEP, Script};
-use crate::state::{Kind, State, Totals};
+use crate::state::{Kind, Missing, State, Totals};
 
 /// The handle of a multicast object.
 const OBJECT: u64 = 1 << 40;
@@ -95,4 +95,25 @@ fn the_memory_of_graphs_is_what_was_read_last() {
     tail.iter().for_each(|event| later.apply(event));
     assert_eq!(later.totals(0).graph, 4 * MIB);
     assert_eq!(later.now(), 3 * STEP);
+}
+
+/// What lacks what, in MiB.
+fn loose(state: &State) -> Vec<(Missing, u64)> {
+    state.loose(0).map(|one| (one.missing, one.bytes / MIB)).collect()
+}
+
+#[test]
+fn memory_is_loose_while_it_has_no_addresses_or_no_name() {
+    let mut script = Script::default();
+    script.take(Handle, 7, 20 * MIB).take(Handle, 8, 30 * MIB).take(Handle, 9, 40 * MIB);
+    script.take(ImportedHandle, 10, 5 * MIB).take(Multicast, OBJECT, 90 * MIB);
+    script.map(1000 * MIB, 20 * MIB, 7).map(2000 * MIB, 30 * MIB, 8);
+    assert_eq!(loose(&script.state()), [(Missing::Mapping, 40)]);
+    bind(&mut script, 0, 40 * MIB, 9);
+    assert_eq!(loose(&script.state()), []);
+    script.give(Handle, 8, 30 * MIB).give(Handle, 9, 40 * MIB).give(Mapping, 1000 * MIB, 20 * MIB);
+    let all = [(Missing::Mapping, 20), (Missing::Name, 30), (Missing::Name, 40)];
+    assert_eq!(loose(&script.state()), all);
+    script.give(Binding, OBJECT, 40 * MIB).give(Mapping, 2000 * MIB, 30 * MIB);
+    assert_eq!(loose(&script.state()), [(Missing::Mapping, 20)]);
 }
