@@ -3,6 +3,7 @@
 #   make demo    a vision-language job on a virtual GPU, and the report about it
 #   make test    everything CI checks
 #   make bench   what tracing costs
+#   make test-drivers  how real drivers and NVIDIA's libraries find each other through the hooks: fetches 25 MB
 #   make corpus  how often the detectors are right, into docs/corpus.md and docs/findings.md
 # and with the SGLang server, whose Python packages take 10 GB in the user's cache folder:
 #   make demo-sglang, make test-sglang, make bench-sglang
@@ -15,7 +16,7 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 release := $(target)/release
 
-.PHONY: build demo test bench corpus lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
+.PHONY: build demo test test-drivers bench corpus lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
     sglang-environment sglang-ready demo-sglang test-sglang bench-sglang
 
 build:
@@ -54,6 +55,10 @@ gpu-tests: environment
 
 e2e: build environment
 	MEMTRACE=$(abspath $(release))/memtrace target/vgpu/torch/venv/bin/python -m pytest -q -rs -p no:cacheprovider tests/e2e
+
+test-drivers: build environment
+	tests/drivers/setup
+	MEMTRACE=$(abspath $(release))/memtrace target/vgpu/torch/venv/bin/python -m pytest -q -rs -p no:cacheprovider tests/drivers
 
 bench: build environment
 	MEMTRACE=$(abspath $(release))/memtrace tests/bench/run

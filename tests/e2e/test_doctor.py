@@ -44,7 +44,7 @@ def test_all_is_well_on_the_virtual_gpu(machine):
     assert answer["works"] and all(check["mark"] == "ok" for check in answer["checks"]), answer
     assert list(checks) == ["library", "program", "preloads", "folder", "room", "nvml", "driver", "names", "trial"]
     names = answer["names"]
-    assert names["hooked"] == names["found"] > 40 and names["answers"] > 1000
+    assert names["hooked"] >= names["found"] > 100 and names["answers"] > 1000
     assert "4.0 MiB taken and given back; the ledger (full) has both" in only(checks, "trial")[1]
     assert list(machine.rings.iterdir()) == [], "the trial leaves nothing behind"
 

@@ -131,15 +131,18 @@ impl Asked<'_> {
         }
     }
 
-    fn compare(&mut self, base: &str, given: Function, own: Function, query: impl Fn() -> String) {
+    fn compare(&mut self, asked: &str, given: Function, own: Function, query: impl Fn() -> String) {
         self.names.answers += 1;
         let symbols = self.driver.offset(own).and_then(|offset| self.symbols.get(&offset));
         let Some(symbols) = symbols else {
-            self.names.unknown.insert(base.to_owned());
+            self.names.unknown.insert(asked.to_owned());
             return;
         };
-        if !symbols.iter().any(|symbol| self.hooks.contains(symbol.as_str())) {
-            self.names.later.insert(symbols.iter().map(|name| name.as_str()).collect());
+        // Two functions may be one: what counts is the one that was asked for.
+        let of_base: Vec<_> = symbols.iter().filter(|symbol| base(symbol) == asked).collect();
+        if !of_base.iter().any(|symbol| self.hooks.contains(symbol.as_str())) {
+            let name = of_base.first().copied().or(symbols.first());
+            self.names.later.extend(name.map(|name| (*name).clone()));
         } else if !self.is_ours(given) {
             self.names.bare.insert(query());
         }
