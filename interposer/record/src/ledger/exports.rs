@@ -4,6 +4,8 @@
 //! address, and the class of that other entry as its link: what was exported or opened long ago is
 //! still known when the ring has forgotten it. It ends with what it belongs to.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use hook::event::Event;
 use wire::{
     live::{Entry, FLAG_RELEASED, State},
@@ -63,6 +65,7 @@ impl Ledger<'_> {
         if self.live.table().find(thing.address, State::Valid, same).is_some() {
             return;
         }
+        self.shares.store(true, Relaxed);
         self.insert(&Entry {
             class: Class::Identity,
             flags: 0,
@@ -76,9 +79,13 @@ impl Ledger<'_> {
         });
     }
 
-    /// Forgets the identities of something that has ended, unless it is open another time.
+    /// Forgets the identities of something that has ended, unless it is open another time. To find
+    /// nothing takes a microsecond in a table of many ended entries: not for programs that share none.
     pub(super) fn forget_identities(&self, gone: &Entry) {
-        if !can_be_shared(gone.class) || self.find_thing(gone.class, gone.address).is_some() {
+        if !self.shares.load(Relaxed) || !can_be_shared(gone.class) {
+            return;
+        }
+        if self.find_thing(gone.class, gone.address).is_some() {
             return;
         }
         let its = |entry: &Entry| is_identity_of(entry, gone.class);

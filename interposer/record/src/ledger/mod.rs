@@ -58,6 +58,8 @@ pub struct Ledger<'a> {
     /// Driver events so far, to know when to read the process's title again.
     calls: AtomicU64,
     stopped: AtomicBool,
+    /// Whether anything here was ever handed to other processes, or opened from them.
+    shares: AtomicBool,
     /// In a forked child: whether it was counted.
     forked: AtomicBool,
 }
@@ -111,6 +113,7 @@ impl<'a> Ledger<'a> {
             pools: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
+            shares: AtomicBool::new(false),
             forked: AtomicBool::new(false),
         })
     }
