@@ -61,6 +61,8 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("sites", _) => "Site",
         ("peak", _) => "Peak",
         ("owners", _) => "Owner",
+        ("sizes", _) => "SizeClass",
+        ("bursts", _) => "Burst",
         ("allocators", _) => "Allocator",
         ("ooms", _) => "Oom",
         ("imports", _) => "Import",

@@ -145,3 +145,25 @@ def test_s3_an_engine_that_drops_what_it_copied_pins_nothing(synced):
         (export,) = devices[rank]["exports"]
         (opener,) = export["opened_by"]
         assert opener["opens"] == opener["closes"] > 0 == opener["pieces"]
+
+
+def test_s7_what_nccl_takes_is_told_by_size_and_with_the_collective_that_took_it(looked_at):
+    (before, after), report, text = looked_at("case_s7.py", 2)
+    (device,) = report["processes"][0]["devices"]
+    owners = {owner["name"]: owner for owner in device["owners"]}
+    nccl = owners["libnccl.so.2"]
+    assert nccl["bytes"] == sum(after) and sum(owner["bytes"] for owner in owners.values()) == device["reserved_bytes"]
+    sizes = {each["size"]: each["extents"] for each in nccl["sizes"]}
+    assert sizes == {10_485_760: after[0] // 10_485_760, 2_097_152: after[1] // 2_097_152}
+    assert nccl["extents"] == sum(sizes.values())
+    start, first = nccl["bursts"]
+    assert (start["bytes"], first["bytes"]) == (sum(before), sum(after) - sum(before))
+    assert start["calls"] + first["calls"] == nccl["extents"] and first["call"] == "cuMemCreate"
+    assert any("the first collective" in line for line in lines_of(report, first["site"], "case_s7.py"))
+    said = " ".join(text.split())
+    assert "took 3.1 GiB of it at " in said
+    assert f"in {first['calls']} calls of cuMemCreate, at " in said and " all_to_all" in said
+    assert f"{sizes[10_485_760]} of 10.0 MiB, {sizes[2_097_152]} of 2.0 MiB" in said
+    # The program's own memory is its own, and PyTorch's is PyTorch's.
+    (program,) = [owner for name, owner in owners.items() if name.startswith("python")]
+    assert program["bytes"] == 6 * MIB and owners["torch"]["bytes"] == 64 * MIB

@@ -36,6 +36,7 @@ pub(super) fn segment(start: u64, sizes: &[u64], blocks: &[Block]) -> Segment {
                 live,
                 private: false,
                 site: site(9),
+                birth: 0,
             }
         })
         .collect();

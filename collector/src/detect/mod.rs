@@ -6,6 +6,7 @@
 //! with the events.
 
 mod births;
+pub mod bursts;
 pub mod creep;
 pub mod dead_holder;
 pub mod fragmentation;

@@ -70,6 +70,7 @@ impl State {
                 live: 0,
                 private: handle.unit.private,
                 site: handle.unit.site,
+                birth: handle.unit.birth,
             };
             *rest -= extent.physical;
             let piece = self.run_of_one(span, &handle.unit, extent);
@@ -139,6 +140,7 @@ impl State {
                     live,
                     private: false,
                     site: pool.site,
+                    birth: pool.birth,
                 }],
                 blocks,
                 holds_blocks: false,
@@ -172,6 +174,7 @@ fn whole(start: u64, unit: &Unit) -> Segment {
             live: 0,
             private,
             site: unit.site,
+            birth: unit.birth,
         }],
         blocks: Vec::new(),
         holds_blocks: unit.standing == Standing::Allocator,

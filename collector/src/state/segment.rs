@@ -68,6 +68,8 @@ pub struct Extent {
     pub private: bool,
     /// Who took it.
     pub site: Site,
+    /// When, ns of `CLOCK_MONOTONIC`.
+    pub birth: u64,
 }
 
 impl Extent {
@@ -203,7 +205,7 @@ mod tests {
     fn of_a_block_over_extents_of_both_kinds_the_private_bytes_are_those_over_private_ones() {
         let extent = |start, private| {
             let site = Site::default();
-            Extent { start, size: 100, physical: 100, live: 0, private, site }
+            Extent { start, size: 100, physical: 100, live: 0, private, site, birth: 0 }
         };
         let mut segment = Segment {
             kind: Kind::Vmm,

@@ -12,8 +12,20 @@ pub const TORCH: &str = "torch";
 
 /// The library every one of PyTorch's device allocators lives in.
 const TORCH_ALLOCATOR: &str = "libc10_cuda.so";
-/// Libraries that only pass a request on.
-const PASSING_ON: [&str; 3] = ["libcuda.so", "libcudart", "libmemtrace"];
+/// Libraries that only pass a request on, by how their names begin: the driver, the shared runtime
+/// (`libcudart.so.13`, and `libcudart.3eda8113.so.13` as wheels bundle it), `ctypes` and what it calls by,
+/// the interpreter, where that is a library, and libc below all of it; HAMi's limiter. A library with a
+/// runtime of its own inside asks itself.
+const PASSING_ON: [&str; 8] = [
+    "libcuda.so",
+    "libcudart",
+    "libmemtrace",
+    "libffi",
+    "_ctypes.",
+    "libpython",
+    "libc.so",
+    "libvgpu.so",
+];
 
 /// The owner of what was taken through `frames` (innermost first, as [`Tables::frames`] gives
 /// them): [`TORCH`] if the stack passes through PyTorch's allocator, else the file name of the
@@ -77,8 +89,20 @@ mod tests {
     use super::*;
     use crate::ledger::Module;
 
-    const LIBRARIES: [&str; 5] =
-        ["libcuda.so.1", "libcudart.so.13", "libnccl.so.2", "libc10_cuda.so", "libtorch_cpu.so"];
+    const LIBRARIES: [&str; 12] = [
+        "libcuda.so.1",
+        "libcudart.so.13",
+        "libnccl.so.2",
+        "libc10_cuda.so",
+        "libtorch_cpu.so",
+        "libcudart.3eda8113.so.13",
+        "libffi.so.8",
+        "_ctypes.cpython-311-x86_64-linux-gnu.so",
+        "python3.11",
+        "cuda_utils.so",
+        "libpython3.11.so.1.0",
+        "libc.so.6",
+    ];
 
     /// The owner of a stack through these libraries, innermost first; library `i` lies at `i * 16`.
     fn owner_of(stack: &[u64]) -> Option<String> {
@@ -133,6 +157,26 @@ mod tests {
     #[test]
     fn else_it_is_the_first_library_that_does_not_merely_pass_on() {
         assert_eq!(owner_of(&[0, 1, 2, 4]).as_deref(), Some("libnccl.so.2"));
+    }
+
+    #[test]
+    fn each_kind_of_caller_is_told_from_the_libraries_below_it() {
+        let cases: [(&[u64], &str); 7] = [
+            // A runtime of its own inside: no frame but its own.
+            (&[2, 4, 8], "libnccl.so.2"),
+            // A shared runtime, whatever its version and however a wheel calls it.
+            (&[5, 4, 8], "libtorch_cpu.so"),
+            (&[0, 1, 9, 8], "cuda_utils.so"),
+            // Straight to the driver.
+            (&[9, 8], "cuda_utils.so"),
+            // By ctypes it is the program that asks, or the library that it called.
+            (&[6, 7, 8], "python3.11"),
+            (&[6, 7, 10, 11, 8], "python3.11"),
+            (&[2, 6, 7, 8], "libnccl.so.2"),
+        ];
+        for (stack, owner) in cases {
+            assert_eq!(owner_of(stack).as_deref(), Some(owner), "{stack:?}");
+        }
     }
 
     #[test]

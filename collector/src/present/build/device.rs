@@ -10,13 +10,13 @@ use std::{
 use wire::header::Counter;
 
 use super::{
-    Detail, Subject, gpu, graph_pools, loose, shared, shared::Commons, sites::SiteBook, trend,
-    uuid_text,
+    Detail, Subject, gpu, graph_pools, loose, owners, shared, shared::Commons, sites::SiteBook,
+    trend, uuid_text,
 };
 use crate::{
     ledger::{Event, Gauges},
     nvml::Reading,
-    present::report::{Allocator, Block, ByKind, Device, Oom, Owner, Peak, Segment, SiteUse},
+    present::report::{Allocator, Block, ByKind, Device, Oom, Peak, Segment, SiteUse},
     process::Process,
     state::{self, Backend, Kind, Owned, Site, Use},
     symbol::{modules::file_name, owner},
@@ -51,7 +51,7 @@ pub(super) fn device(
         imported_bytes: totals.imported,
         managed_bytes: totals.managed,
         nvml_bytes: gpu::bytes_of(subject, gauges.uuid, reading),
-        owners: owners(&owned),
+        owners: owners::owners(subject, book, &owned),
         allocators: allocators(subject, book, &owned, gauges),
         ooms: subject
             .process
@@ -97,17 +97,6 @@ pub(super) fn owned(subject: &mut Subject<'_>, device: u8) -> Rc<Owned<Rc<str>>>
         names.borrow_mut().entry(site.native).or_insert_with(look_up).clone()
     });
     subject.owned.entry(device).or_insert_with(|| Rc::new(owned)).clone()
-}
-
-fn owners(owned: &Owned<Rc<str>>) -> Vec<Owner> {
-    let mut owners: Vec<Owner> = owned
-        .allocators
-        .iter()
-        .map(|(name, sums)| Owner { name: name.to_string(), bytes: sums.reserved })
-        .filter(|owner| owner.bytes > 0)
-        .collect();
-    owners.sort_by_key(|owner| Reverse(owner.bytes));
-    owners
 }
 
 /// Owners whose blocks are known. The recorder keeps peaks of PyTorch's allocator only; of others

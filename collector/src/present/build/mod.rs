@@ -8,6 +8,7 @@ mod graph_pools;
 mod growth;
 mod loose;
 mod neighbours;
+mod owners;
 mod phases;
 mod process;
 mod shared;

@@ -106,10 +106,12 @@ fn shown(report: &Report) -> impl Iterator<Item = &str> {
     });
     let imports = devices().flat_map(|device| &device.imports).map(|import| import.site.as_str());
     let exports = devices().flat_map(|device| &device.exports).map(|export| export.site.as_str());
+    let bursts = devices().flat_map(|device| &device.owners).flat_map(|owner| &owner.bursts);
+    let bursts = bursts.map(|burst| burst.site.as_str());
     let grown = report.processes.iter().filter_map(|process| process.growth.as_ref());
     let grown = grown.flat_map(|growth| &growth.sites).map(|grown| grown.site.as_str());
     let used = live.chain(peak).map(|used| used.site.as_str()).chain(grown);
-    let used = used.chain(imports).chain(exports);
+    let used = used.chain(imports).chain(exports).chain(bursts);
     used.chain(pools.map(|took| took.site.as_str())).chain(ooms).chain(findings).chain(phases)
 }
 

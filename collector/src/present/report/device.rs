@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Export, Import, Trend};
+use super::{Export, Import, Owner, Trend};
 
 /// What a process holds on one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,15 +86,6 @@ pub struct Peak {
     pub time_ns: u64,
     /// What was live then, most bytes first; null where nobody was there to keep it.
     pub sites: Option<Vec<SiteUse>>,
-}
-
-/// Who asked the driver for memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// `torch`, a library's file name, or the program's.
-    pub name: String,
-    /// Bytes.
-    pub bytes: u64,
 }
 
 /// An owner whose blocks are known. Always

@@ -7,6 +7,7 @@
 mod device;
 mod finding;
 mod growth;
+mod owner;
 mod phases;
 mod shared;
 mod trend;
@@ -16,13 +17,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use device::{
-    Allocator, Block, ByKind, Device, GraphPoolSite, GraphPools, LooseHandles, Missing, Oom, Owner,
-    Peak, Segment, SiteUse,
+    Allocator, Block, ByKind, Device, GraphPoolSite, GraphPools, LooseHandles, Missing, Oom, Peak,
+    Segment, SiteUse,
 };
 pub use finding::{
     Confidence, Evidence, Exhaustion, Finding, FindingInstance, Holder, Pin, Rate, VERDICTS,
 };
 pub use growth::{Growth, GrowthSite};
+pub use owner::{Burst, Owner, SIZES, SizeClass};
 pub use phases::{Mark, Phase, PhaseDevice, PhaseSite, Phases, Steps};
 pub use shared::{Export, Import, Opener, Peer};
 pub use trend::{Course, Direction, Trend};

@@ -9,6 +9,7 @@ mod growth;
 mod lines;
 mod loose;
 mod oom;
+mod owner;
 mod page;
 mod phases;
 mod process;

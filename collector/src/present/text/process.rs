@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     amount::{bytes, clock, count, known, percent},
-    growth, lines, loose, oom,
+    growth, lines, loose, oom, owner,
     page::Page,
     phases, segment, shared, who,
 };
@@ -89,7 +89,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
         page.line(4, &format!("took no memory here, ever{}", context.unwrap_or_default()));
         return;
     }
-    holdings(page, device);
+    holdings(page, report, device);
     shared::list(page, report, device);
     loose::list(page, report, device);
     trend(page, report, device);
@@ -189,7 +189,7 @@ fn difference(one: &[SiteUse], other: &[SiteUse]) -> u64 {
 }
 
 /// The table of owners, and what stands beside it.
-fn holdings(page: &mut Page, device: &Device) {
+fn holdings(page: &mut Page, report: &Report, device: &Device) {
     let heads = ["reserved", "allocated", "stranded", "releasable", "private", "unbacked"];
     page.row(4, "", heads);
     for each in &device.allocators {
@@ -200,7 +200,7 @@ fn holdings(page: &mut Page, device: &Device) {
         .iter()
         .filter(|owner| device.allocators.iter().all(|allocator| allocator.name != owner.name));
     for owner in others {
-        page.row(4, &owner.name, [bytes(owner.bytes).as_str()]);
+        owner::show(page, report, owner);
     }
     let all = (device.reserved_bytes, device.peak_reserved_bytes);
     let said = |a: &Allocator| (a.reserved_bytes, a.peak_reserved_bytes) == all;
