@@ -67,6 +67,8 @@ fn table(key: &str, within: &str, object: &serde_json::Map<String, Value>) -> &'
         ("ooms", _) => "Oom",
         ("imports", _) => "Import",
         ("loose_handles", _) => "LooseHandles",
+        ("untracked_steps", _) => "UntrackedStep",
+        ("calls", _) => "CallCount",
         ("exports", _) => "Export",
         ("opened_by", _) => "Opener",
         ("from" | "by", _) => "Peer",

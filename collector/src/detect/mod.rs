@@ -13,6 +13,7 @@ pub mod fragmentation;
 pub mod growth;
 pub mod incomplete_release;
 pub mod ipc_pin;
+pub mod jumps;
 pub mod known;
 pub mod leak;
 mod lifetimes;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wire::record::{Class, Verb};
 
-use super::{Observer, Played, Player, Steps, trends::Trends};
+use super::{Calls, Observer, Played, Player, Steps, trends::Trends};
 use crate::{
     detect::{creep::Creep, out_of_memory::Moments, requests::Requests},
     ledger::{Event, Tables},
@@ -22,6 +22,7 @@ pub struct Detectors {
     ooms: Vec<Event>,
     oom_moments: Moments,
     reserved: BTreeMap<Device, Steps>,
+    calls: Calls,
     requests: BTreeMap<Device, Requests>,
     phases: Phases,
     trends: Trends,
@@ -45,6 +46,7 @@ impl Detectors {
             ooms: Vec::new(),
             oom_moments: Moments::default(),
             reserved: BTreeMap::new(),
+            calls: Calls::default(),
             requests: BTreeMap::new(),
             phases: Phases::default(),
             trends: Trends::default(),
@@ -114,6 +116,7 @@ impl Observer for Detectors {
         if (record.verb, record.class) == (Verb::Alloc, Class::Block) {
             self.requests.entry(record.device).or_default().push(record.size);
         }
+        self.calls.push(record);
         if record.class != Class::Block {
             let reserved = state.totals(record.device).reserved();
             self.reserved.entry(record.device).or_default().push(record.time, reserved);
@@ -155,8 +158,9 @@ impl Player<Detectors> {
     #[must_use]
     pub fn finish(mut self) -> Played {
         self.close();
-        let Detectors { creeps, ooms, oom_moments, reserved, requests, phases, trends, .. } =
-            self.observer;
+        let Detectors {
+            creeps, ooms, oom_moments, reserved, calls, requests, phases, trends, ..
+        } = self.observer;
         let trends = trends.finish(&self.state, phases.stepping());
         let steps = phases.stepping().begins().to_vec();
         Played {
@@ -166,6 +170,7 @@ impl Player<Detectors> {
             ooms,
             oom_moments,
             reserved,
+            calls,
             requests,
             known_since: self.known_since,
             steps,

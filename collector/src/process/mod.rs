@@ -1,6 +1,7 @@
 //! Who a process is, and everything that is known about it: what `source` and `store` build and
 //! what `present` shows.
 
+mod calls;
 mod detectors;
 pub mod end;
 mod growing;
@@ -17,6 +18,7 @@ mod trend;
 mod trends;
 pub mod warnings;
 
+pub use calls::{Call, Calls};
 pub use detectors::{Detectors, Figures};
 pub use growing::{First, Growing, warm_up};
 pub use moment::{Moment, Stops};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Steps, Trend};
+use super::{Calls, Steps, Trend};
 use crate::{
     detect::{creep::Creep, out_of_memory::Moments, requests::Requests},
     ledger::{Event, Live, Step},
@@ -27,6 +27,8 @@ pub struct Played {
     pub oom_moments: Moments,
     /// Physical bytes of each device by `CLOCK_MONOTONIC`, ns.
     pub reserved: BTreeMap<Device, Steps>,
+    /// Calls after which the driver may hold more or less for itself.
+    pub calls: Calls,
     /// How large the blocks were that PyTorch's allocator was asked for.
     pub requests: BTreeMap<Device, Requests>,
     /// `CLOCK_MONOTONIC` since when its timeline is known, ns; 0 if from the beginning.

@@ -67,6 +67,7 @@ pub(super) fn device(
         imports: shared::imports(subject, book, commons, gauges.device),
         exports: shared::exports(subject, book, commons, gauges.device),
         loose_handles: loose::of_device(subject, book, gauges.device),
+        untracked_steps: Vec::new(),
     }
 }
 

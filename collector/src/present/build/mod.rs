@@ -14,12 +14,13 @@ mod process;
 mod shared;
 mod sites;
 mod trend;
+mod untracked;
 
 pub use born::born;
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::report::{Report, SCHEMA_VERSION};
+use super::report::{self, Report, SCHEMA_VERSION};
 use crate::{
     ledger::{End, Identity},
     process::{Job, Process},
@@ -70,6 +71,7 @@ pub fn build(job: &Job, detail: Detail) -> Report {
     let mut processes = Vec::new();
     for subject in &mut subjects {
         let mut told = process::traced(subject, &mut book, &commons, reading, detail);
+        untracked(job, subject.process, &mut told);
         told.growth = growth::growth(subject, &mut book, job.growing.as_ref());
         processes.push(told);
     }
@@ -87,6 +89,13 @@ pub fn build(job: &Job, detail: Detail) -> Report {
     };
     book.write(&mut report, detail.names);
     report
+}
+
+/// How what no call took came about on each device, as far as the driver was asked.
+fn untracked(job: &Job, process: &Process, told: &mut report::Process) {
+    for (device, gauges) in told.devices.iter_mut().zip(&process.gauges) {
+        device.untracked_steps = untracked::steps(&job.readings, process, gauges);
+    }
 }
 
 fn subject(process: &Process) -> Subject<'_> {

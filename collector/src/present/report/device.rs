@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Export, Import, Owner, Trend};
+use super::{Export, Import, Owner, Trend, UntrackedStep};
 
 /// What a process holds on one device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub struct Device {
     pub exports: Vec<Export>,
     /// Physical memory that is mapped nowhere, or whose handle was released; most bytes first.
     pub loose_handles: Vec<LooseHandles>,
+    /// When what no call took rose, oldest first.
+    pub untracked_steps: Vec<UntrackedStep>,
 }
 
 /// Bytes by how they were taken from the driver.

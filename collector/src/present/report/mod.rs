@@ -11,6 +11,7 @@ mod owner;
 mod phases;
 mod shared;
 mod trend;
+mod untracked;
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,7 @@ pub use owner::{Burst, Owner, SIZES, SizeClass};
 pub use phases::{Mark, Phase, PhaseDevice, PhaseSite, Phases, Steps};
 pub use shared::{Export, Import, Opener, Peer};
 pub use trend::{Course, Direction, Trend};
+pub use untracked::{CallCount, UntrackedStep};
 
 /// Number of the contract.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -16,6 +16,7 @@ mod process;
 mod segment;
 mod shared;
 mod site;
+mod untracked;
 mod who;
 
 pub use amount::{bytes, clock, count, duration, fine_bytes, moment, percent, stamp};

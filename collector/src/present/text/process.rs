@@ -6,7 +6,7 @@ use super::{
     amount::{bytes, clock, count, known, percent},
     growth, lines, loose, oom, owner,
     page::Page,
-    phases, segment, shared, who,
+    phases, segment, shared, untracked, who,
 };
 use crate::present::{
     report::{
@@ -92,6 +92,7 @@ fn device(page: &mut Page, report: &Report, device: &Device, when: &str) {
     holdings(page, report, device);
     shared::list(page, report, device);
     loose::list(page, report, device);
+    untracked::list(page, 4, &device.untracked_steps);
     trend(page, report, device);
     live(page, report, device, when);
     for allocator in device.allocators.iter().filter(|a| !a.graph_pools.sites.is_empty()) {

@@ -5,10 +5,10 @@ use crate::{
     detect::{
         growth::Growing,
         thresholds::BY_TIME,
-        untracked::{DEFAULT_GROWTH, DEFAULT_QUIET, Untracked, Verdict},
+        untracked::{DEFAULT_GROWTH, Untracked, Verdict},
     },
-    nvml::Reading,
     present::{
+        build::untracked::{at_rest, modules},
         report::{Confidence, Finding, Process, Rate},
         text::{bytes, clock, fine_bytes},
     },
@@ -31,7 +31,14 @@ pub(super) fn findings(job: &Job, subjects: &[Subject<'_>], processes: &[Process
             let realtime = |time| subject.identity().realtime(time);
             match detector(job, subject.process, &place).check() {
                 Verdict::Growing(growing) => {
-                    findings.push(growing_finding(&place, growing, realtime(growing.since)));
+                    let loaded =
+                        modules(subject.process, place.device.device, growing.since, u64::MAX);
+                    findings.push(growing_finding(
+                        &place,
+                        growing,
+                        realtime(growing.since),
+                        loaded,
+                    ));
                 }
                 Verdict::Rose { at, bytes } => findings.push(rose(&place, realtime(at), bytes)),
                 Verdict::Fine | Verdict::NotEnough => {}
@@ -44,27 +51,16 @@ pub(super) fn findings(job: &Job, subjects: &[Subject<'_>], processes: &[Process
 /// The detector, fed with what NVML said while what is tracked was known and at rest.
 fn detector(job: &Job, process: &Known, place: &Place<'_>) -> Untracked {
     let mut detector = Untracked::default();
-    let gauges = process.gauges.iter().find(|gauges| gauges.device == place.device.device);
-    let steps = process.played.reserved.get(&place.device.device);
-    let (Some(gauges), Some(steps)) = (gauges, steps) else { return detector };
-    for reading in &job.readings {
-        let Some(used) = used(reading, gauges.uuid, process.pid) else { continue };
-        let time = process.identity.monotonic(reading.time);
-        let before = steps.at(time.saturating_sub(DEFAULT_QUIET));
-        let after = steps.at(time.saturating_add(DEFAULT_QUIET));
-        if let Some(tracked) = before.filter(|_| before == after) {
+    if let Some(gauges) = process.gauges.iter().find(|gauges| gauges.device == place.device.device)
+    {
+        at_rest(&job.readings, process, gauges, |time, used, tracked| {
             detector.push(time, used, tracked);
-        }
+        });
     }
     detector
 }
 
-fn used(reading: &Reading, uuid: [u64; 2], pid: u32) -> Option<u64> {
-    let gpu = reading.gpus.iter().find(|gpu| gpu.uuid == uuid)?;
-    gpu.processes.iter().find(|(listed, _)| *listed == pid)?.1
-}
-
-fn growing_finding(place: &Place<'_>, growing: Growing, since_ns: u64) -> Finding {
+fn growing_finding(place: &Place<'_>, growing: Growing, since_ns: u64, loaded: u64) -> Finding {
     let by_hour = |rate: f64| hourly(rate.max(0.0), BY_TIME.unit);
     let rate = Rate {
         bytes_per_hour: by_hour(growing.rate),
@@ -78,11 +74,12 @@ fn growing_finding(place: &Place<'_>, growing: Growing, since_ns: u64) -> Findin
         bytes: growing.bytes,
         text: format!(
             "what NVML counts for {who} beside what its calls took {grows} on device {}: by {} since \
-             {}, {} a minute.",
+             {}, {} a minute{}.",
             place.device.device,
             bytes(growing.bytes),
             clock(since_ns),
             fine_bytes(growing.rate as u64),
+            meanwhile(loaded),
         ),
         advice: format!(
             "look in {who} for what loads code or opens channels as it goes on: kernels compiled for \
@@ -94,9 +91,19 @@ fn growing_finding(place: &Place<'_>, growing: Growing, since_ns: u64) -> Findin
         evidence: vec![
             evidence("growth", growing.bytes, Some(DEFAULT_GROWTH), "bytes"),
             evidence("bytes a minute", growing.rate as u64, Some(BY_TIME.total_floor), "bytes"),
+            evidence("modules loaded", loaded, None, "modules"),
             amount("reserved", place.device.reserved_bytes),
         ],
         ..bare(VERDICT, Confidence::Suspect)
+    }
+}
+
+/// What the process was seen to do as it grew.
+fn meanwhile(loaded: u64) -> String {
+    match loaded {
+        0 => String::new(),
+        1 => "; meanwhile it loaded 1 module of code".to_owned(),
+        more => format!("; meanwhile it loaded {more} modules of code"),
     }
 }
 

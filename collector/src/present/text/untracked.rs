@@ -1,0 +1,36 @@
+//! How what no call took came about, beside the device.
+
+use super::{
+    amount::{bytes, clock},
+    page::Page,
+};
+use crate::present::report::{CallCount, UntrackedStep};
+
+/// Steps shown of one device, the largest.
+const SHOWN: usize = 4;
+
+pub(super) fn list(page: &mut Page, indent: usize, steps: &[UntrackedStep]) {
+    let mut largest: Vec<&UntrackedStep> = steps.iter().collect();
+    largest.sort_by_key(|step| std::cmp::Reverse(step.bytes));
+    largest.truncate(SHOWN);
+    largest.sort_by_key(|step| step.until_ns);
+    for step in largest {
+        let label = format!("untracked grew by {} ", bytes(step.bytes));
+        page.paragraph(indent, &label, &when(step));
+    }
+}
+
+fn when(step: &UntrackedStep) -> String {
+    let calls: Vec<String> = step.calls.iter().map(told).collect();
+    let beside = if calls.is_empty() { "no call tells why".to_owned() } else { calls.join(", ") };
+    let (from, until) = (clock(step.from_ns), clock(step.until_ns));
+    let at = if from == until { format!("at {until}") } else { format!("from {from} to {until}") };
+    format!("{at}; meanwhile: {beside}")
+}
+
+fn told(call: &CallCount) -> String {
+    match call.count {
+        1 => call.what.clone(),
+        count => format!("{count} × {}", call.what),
+    }
+}
