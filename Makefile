@@ -3,6 +3,7 @@
 #   make demo    a vision-language job on a virtual GPU, and the report about it
 #   make test    everything CI checks
 #   make bench   what tracing costs
+#   make dist    an archive for every x86-64 Linux with glibc 2.17 or newer, in target/dist
 #   make test-drivers  how real drivers and NVIDIA's libraries find each other through the hooks: fetches 25 MB
 #   make corpus  how often the detectors are right, into docs/corpus.md and docs/findings.md
 # and with the SGLang server, whose Python packages take 10 GB in the user's cache folder:
@@ -16,13 +17,16 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 release := $(target)/release
 
-.PHONY: build demo test test-drivers bench corpus lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
+.PHONY: build dist demo test test-drivers bench corpus lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
     sglang-environment sglang-ready demo-sglang test-sglang bench-sglang
 
 build:
 	cargo build --quiet --release --package memtrace-cli
 	cargo build --quiet --profile preload --package memtrace-shim --package memtrace-core
 	install -m 755 $(target)/preload/libmemtrace.so $(target)/preload/libmemtrace_core.so $(release)/
+
+dist: build
+	packaging/build $(target)
 
 virtual-gpu:
 	tests/virtual-gpu/build
