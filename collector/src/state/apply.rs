@@ -69,6 +69,9 @@ impl State {
             // Opened once more it is the same memory.
             Class::IpcImport if self.import(record) => {}
             Class::Linear | Class::Managed | Class::IpcImport | Class::ImportedBlock => {
+                if record.class == Class::ImportedBlock {
+                    self.import(record);
+                }
                 self.span(start, unit_of(record), record.tid);
             }
             Class::Array | Class::Graph | Class::Host | Class::External => {

@@ -76,7 +76,7 @@ impl Share {
     /// Whether another process owns it.
     #[must_use]
     pub fn is_import(&self) -> bool {
-        matches!(self.class, Class::IpcImport | Class::ImportedHandle)
+        is_import(self.class)
     }
 
     /// Whether it is handed out, or open, now.
@@ -84,6 +84,11 @@ impl Share {
     pub fn is_held(&self) -> bool {
         self.ended.is_none()
     }
+}
+
+/// Whether memory of this class is another process's, whose name may be known.
+pub(super) const fn is_import(class: Class) -> bool {
+    matches!(class, Class::IpcImport | Class::ImportedHandle | Class::ImportedBlock)
 }
 
 /// What is handed out or opened, as the driver gave it.

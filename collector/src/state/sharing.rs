@@ -10,7 +10,7 @@ use wire::{
 use super::{
     Share, Site, State,
     apply::{birth, bytes, site_of},
-    share::{Shares, Thing},
+    share::{Shares, Thing, is_import},
     vmm::HandleId,
 };
 use crate::ledger::Live;
@@ -116,7 +116,7 @@ impl State {
             let known = identities.get(&(entry.class as u16, entry.address));
             // Older than what it seems to belong to: of what had the same address before.
             let known = known.into_iter().flatten().filter(|one| one.birth_us >= entry.birth_us);
-            if matches!(entry.class, Class::IpcImport | Class::ImportedHandle) {
+            if is_import(entry.class) {
                 let thing = Thing {
                     class: entry.class,
                     address: entry.address,

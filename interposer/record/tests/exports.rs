@@ -89,6 +89,21 @@ fn what_was_opened_twice_is_known_until_it_was_closed_twice() {
 }
 
 #[test]
+fn a_block_of_anothers_pool_is_known_until_it_is_freed() {
+    let mut subject = Subject::new(SMALL);
+    let block = Event {
+        address: 0x2000,
+        size: 64,
+        aux: NAME,
+        ..Subject::event(Op::Took, Class::ImportedBlock)
+    };
+    subject.send(&mut { block });
+    assert_eq!(identities(&subject), [(Class::ImportedBlock as u16, 0x2000, NAME)]);
+    subject.give(Class::ImportedBlock, 0x2000, 0, 0);
+    assert_eq!(identities(&subject), []);
+}
+
+#[test]
 fn an_export_of_memory_nobody_saw_taken_is_in_the_timeline_only() {
     let mut subject = Subject::new(SMALL);
     let event = Event {

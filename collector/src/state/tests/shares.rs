@@ -3,7 +3,10 @@
 use wire::{
     live::Entry,
     record::{
-        Class::{self, Block, Handle, Identity, ImportedHandle, IpcImport, Linear, Mapping},
+        Class::{
+            self, Block, Handle, Identity, ImportedBlock, ImportedHandle, IpcImport, Linear,
+            Mapping,
+        },
         Verb,
     },
 };
@@ -143,4 +146,17 @@ fn a_live_set_says_the_same_as_the_timeline_and_what_it_lacks_has_ended() {
     twice.resync(&live);
     importer.events.iter().for_each(|event| twice.apply(event));
     assert_eq!(shares(&twice), shares(&importer.state()), "the event is in the live set already");
+}
+
+#[test]
+fn a_block_of_anothers_pool_is_open_until_it_is_freed() {
+    let mut importer = Script::default();
+    importer.push(Verb::Alloc, ImportedBlock, 700 * MIB, 8 * MIB, NAME);
+    let share = only(&importer.state());
+    assert_eq!((share.identity, share.size, share.is_import()), (NAME, 8 * MIB, true));
+    let live = live_with_identity(&importer, ImportedBlock, 700 * MIB, STEP);
+    assert_eq!(shares(&State::from_live(&live)), shares(&importer.state()));
+    importer.give(ImportedBlock, 700 * MIB, 8 * MIB);
+    let share = only(&importer.state());
+    assert_eq!((share.times, share.closes, share.is_held()), (1, 1, false));
 }

@@ -28,6 +28,7 @@ const fn can_be_shared(class: Class) -> bool {
             | Class::PoolBlock
             | Class::IpcImport
             | Class::ImportedHandle
+            | Class::ImportedBlock
     )
 }
 

@@ -57,7 +57,9 @@ impl Ledger<'_> {
             Class::Pool => self.insert_pool(&entry),
             _ => self.insert(&entry),
         };
-        if matches!(event.class, Class::IpcImport | Class::ImportedHandle) && event.aux != 0 {
+        let import =
+            matches!(event.class, Class::IpcImport | Class::ImportedHandle | Class::ImportedBlock);
+        if import && event.aux != 0 {
             self.identify(now, &entry, event.aux);
         }
         self.count_taken(now, event);
