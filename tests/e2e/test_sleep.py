@@ -78,6 +78,23 @@ def test_a_pool_that_stays_is_told_with_its_line_and_its_bytes(slept, machine):
     assert text.startswith("PROBLEM:") and "released nothing" in text and "sleeps.py" in text
 
 
+def test_a_pool_that_another_process_has_open_is_told_with_that_process_and_its_handles(slept):
+    report, held = slept("pool-lent")
+    finding, said = only(report)
+    assert (finding["confidence"], finding["cause"]) == ("alert", "nothing released")
+    assert finding["bytes"] == said["held when least was"] == held == 4096 * MIB
+    assert said["open in other processes"] == 4096 * MIB
+    (export,) = report["processes"][0]["devices"][0]["exports"]
+    (opener,) = export["opened_by"]
+    assert (opener["bytes"], opener["opens"], opener["closes"]) == (4096 * MIB, 1, 0)
+    borrower = opener["by"]
+    assert f"(pid {borrower['pid']}) has 4.0 GiB of it open, which cannot go" in finding["text"]
+    assert f"(pid {borrower['pid']})" in finding["advice"]
+    # One handle of the weights was released, and the pool's extent was not.
+    assert (said["extents before"], said["extents held"]) == (2, 1)
+    assert "Of 2 extents it kept 1." in finding["text"]
+
+
 def test_memory_that_stays_in_no_block_is_told_with_the_call_that_gives_it_back(slept):
     report, held = slept("cache-kept")
     finding, said = only(report)

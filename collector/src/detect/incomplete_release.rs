@@ -132,7 +132,8 @@ mod tests {
             open: false,
             marked: false,
             before: before * GIB,
-            held: Held { reserved: held * GIB, by },
+            extents_before: None,
+            held: Held { reserved: held * GIB, extents: 0, by },
         }
     }
 

@@ -30,6 +30,8 @@ const LOOKED_AT: u64 = 1 << 24;
 pub struct Held {
     /// Physical bytes.
     pub reserved: u64,
+    /// In how many extents.
+    pub extents: u64,
     /// Who held them; `None` where that was not looked at.
     pub by: Option<HeldBy>,
 }
@@ -66,6 +68,8 @@ pub struct Slept {
     pub marked: bool,
     /// Physical bytes before the last.
     pub before: u64,
+    /// In how many extents; of a marked sleep nobody knows.
+    pub extents_before: Option<u64>,
     /// What was held when least was.
     pub held: Held,
 }
@@ -77,8 +81,17 @@ struct UnderWay {
     name: u32,
     sleep: Sleep,
     began: u64,
-    /// By device: before, and the least so far.
-    devices: BTreeMap<Device, (u64, Held)>,
+    /// By device.
+    devices: BTreeMap<Device, Stay>,
+}
+
+/// What a device held before a sleep, and in it.
+#[derive(Clone, Debug)]
+struct Stay {
+    before: u64,
+    extents_before: Option<u64>,
+    /// The least so far.
+    held: Held,
 }
 
 /// Follows the sleeps of one process.
@@ -119,8 +132,9 @@ impl Sleeps {
     pub fn begin(&mut self, state: &State, stretch: u64, name: u32, time: u64) {
         let Some(sleep) = self.names.get(&name) else { return };
         let devices = state.devices().map(|device| {
-            let reserved = state.totals(device).reserved();
-            (device, (reserved, Held { reserved, by: None }))
+            let (before, extents) = (state.totals(device).reserved(), state.extents(device));
+            let held = Held { reserved: before, extents, by: None };
+            (device, Stay { before, extents_before: Some(extents), held })
         });
         let devices = devices.collect();
         self.under_way.push(UnderWay { stretch, name, sleep: *sleep, began: time, devices });
@@ -145,7 +159,8 @@ impl Sleeps {
             let held = self.held(state, device);
             self.marked.insert(device, held.reserved);
             self.most.insert(device, held.reserved);
-            devices.insert(device, (most.max(held.reserved), held));
+            let before = most.max(held.reserved);
+            devices.insert(device, Stay { before, extents_before: None, held });
         }
         self.tell(UnderWay { stretch: 0, name, sleep, began: time, devices }, false, true);
     }
@@ -182,7 +197,7 @@ impl Sleeps {
         let mut under_way = std::mem::take(&mut self.under_way);
         let sleeps = under_way.iter_mut().filter_map(|one| one.devices.get_mut(&device));
         let mut least: Vec<&mut Held> =
-            sleeps.map(|(_, held)| held).filter(|held| is_least(held)).collect();
+            sleeps.map(|stay| &mut stay.held).filter(|held| is_least(held)).collect();
         if !least.is_empty() {
             let held = self.held(state, device);
             least.iter_mut().for_each(|least| **least = held.clone());
@@ -192,18 +207,18 @@ impl Sleeps {
 
     /// What a device holds. Who holds it is looked at only where that may be a finding.
     fn held(&mut self, state: &State, device: Device) -> Held {
-        let reserved = state.totals(device).reserved();
+        let (reserved, extents) = (state.totals(device).reserved(), state.extents(device));
         if reserved < WORTH || self.looked_at >= LOOKED_AT {
-            return Held { reserved, by: None };
+            return Held { reserved, extents, by: None };
         }
         let segments = state.segments(device);
         let pieces = segments.iter().map(|one| one.extents.len() + one.blocks.len());
         self.looked_at += pieces.sum::<usize>() as u64;
-        Held { reserved, by: Some(held_by(&segments)) }
+        Held { reserved, extents, by: Some(held_by(&segments)) }
     }
 
     fn tell(&mut self, one: UnderWay, open: bool, marked: bool) {
-        for (device, (before, held)) in one.devices {
+        for (device, Stay { before, extents_before, held }) in one.devices {
             let (name, sleep, began) = (one.name, one.sleep, one.began);
             let earlier = self.slept.remove(&(name, device));
             let least_before = earlier
@@ -220,6 +235,7 @@ impl Sleeps {
                 open,
                 marked,
                 before,
+                extents_before,
                 held,
             };
             self.slept.insert((name, device), slept);

@@ -192,5 +192,5 @@ fn a_little_is_told_without_looking_at_who_holds_it() {
     play.take(1, GIB - 1);
     play.mark(Kind::Begin, SLEEP);
     play.mark(Kind::End, SLEEP);
-    assert_eq!(play.slept()[0].held, Held { reserved: GIB - 1, by: None });
+    assert_eq!(play.slept()[0].held, Held { reserved: GIB - 1, extents: 1, by: None });
 }

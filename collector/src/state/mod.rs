@@ -117,6 +117,17 @@ impl State {
         self.books.get(device).map(|account| account.totals).unwrap_or_default()
     }
 
+    /// In how many pieces the driver gave what is held on a device: handles, linear memory, pools.
+    #[must_use]
+    pub fn extents(&self, device: Device) -> u64 {
+        let handles = self.vmm.handles().values().map(|handle| &handle.unit);
+        let units = self.spans.iter().map(|span| &span.value).chain(self.things.values());
+        let counts = |unit: &&Unit| unit.device == device && unit.kind().reserved();
+        let pools = self.pools.pools().values();
+        let pools = pools.filter(|pool| pool.device == device && pool.reserve > 0);
+        (units.chain(handles).filter(counts).count() + pools.count()) as u64
+    }
+
     /// The blocks of PyTorch's: device, address, bytes and who took them.
     pub fn blocks(&self) -> impl Iterator<Item = (Device, u64, u64, Site)> {
         self.blocks.iter().map(|b| (b.value.device, b.start, b.size, b.value.site))

@@ -11,14 +11,16 @@ use super::{
 };
 use crate::{
     detect::incomplete_release::{Cause, Finding as Found, Sure, Verdict, check},
+    ledger::Instance,
     phase::{self, Slept},
     present::{
-        build::sites::SiteBook,
+        build::{shared::Commons, sites::SiteBook},
         report::{Confidence, Evidence, Finding, Holder, Process},
-        text::{bytes, clock, count},
+        text::{bytes, clock, count, name},
         total,
     },
     process::Job,
+    sharing::Export,
     state::{Free, Site, Use},
     symbol::{modules::file_name, owner, site::SiteId},
 };
@@ -35,6 +37,8 @@ struct Case<'a> {
     since_ns: u64,
     /// Most bytes first.
     holders: Vec<Holder>,
+    /// What of it others have open, by what they are called; most bytes first.
+    lent: Vec<(String, u64)>,
     /// The line of the first.
     line: Option<String>,
 }
@@ -78,7 +82,14 @@ impl Case<'_> {
             amount("stranded", free.stranded),
             amount("private", free.private),
             evidence("sleeps seen", times, None, "times"),
+            evidence("extents held", self.slept.held.extents, None, "extents"),
         ];
+        let extents = self.slept.extents_before;
+        numbers.extend(extents.map(|all| evidence("extents before", all, None, "extents")));
+        if !self.lent.is_empty() {
+            let lent = total(self.lent.iter().map(|(_, bytes)| *bytes));
+            numbers.push(amount("open in other processes", lent));
+        }
         numbers.extend(least_before.map(|least| amount("least in an earlier one", least)));
         numbers
     }
@@ -90,6 +101,7 @@ pub(super) fn findings(
     subjects: &mut [Subject<'_>],
     processes: &[Process],
     book: &mut SiteBook,
+    commons: &Commons<'_>,
 ) -> Vec<Finding> {
     type Key = (Confidence, Cause, String, Option<String>);
     let mut cases: BTreeMap<Key, Vec<Case<'_>>> = BTreeMap::new();
@@ -99,7 +111,7 @@ pub(super) fn findings(
                 continue;
             };
             let place = Place { process, device };
-            if let Some(case) = case(job, subject, book, place, slept) {
+            if let Some(case) = case(job, subject, book, commons, place, slept) {
                 let site = case.holders.first().map(|holder| holder.site.clone());
                 let key = (case.confidence(), case.found.cause, case.name.clone(), site);
                 cases.entry(key).or_default().push(case);
@@ -113,6 +125,7 @@ fn case<'a>(
     job: &Job,
     subject: &mut Subject<'_>,
     book: &mut SiteBook,
+    commons: &Commons<'_>,
     place: Place<'a>,
     slept: Slept,
 ) -> Option<Case<'a>> {
@@ -122,12 +135,36 @@ fn case<'a>(
     let Verdict::Held(found) = check(&slept, total, process.identity.monotonic(job.as_of)) else {
         return None;
     };
+    let lent = lent(subject, commons, &slept);
     let holders = holders(subject, book, &slept);
     let line = holders.first().map(|(id, _)| book.name(*id));
     let holders = holders.into_iter().map(|(_, holder)| holder).collect();
     let name = phase::text(&process.tables, slept.name).trim().to_owned();
     let since_ns = process.identity.realtime(slept.began);
-    Some(Case { slept, found, name, place, since_ns, holders, line })
+    Some(Case { slept, found, name, place, since_ns, holders, lent, line })
+}
+
+/// What others have open of the memory that was there when the sleep began and is there yet: it cannot
+/// go before they close it.
+fn lent(subject: &Subject<'_>, commons: &Commons<'_>, slept: &Slept) -> Vec<(String, u64)> {
+    let mut lent: BTreeMap<Instance, u64> = BTreeMap::new();
+    let there = |export: &&Export| export.share.is_held() && export.share.birth <= slept.began;
+    for export in commons.out(subject, slept.device).filter(there) {
+        for import in commons.shared.openers(export).filter(|import| import.held) {
+            let sum = lent.entry(import.holder).or_default();
+            *sum = sum.saturating_add(import.share.size);
+        }
+    }
+    let mut lent: Vec<(String, u64)> = lent
+        .into_iter()
+        .filter_map(|(holder, bytes)| {
+            let process = commons.process(holder)?;
+            let name = name(process.role.as_deref(), &process.command);
+            Some((format!("{name} (pid {})", process.pid), bytes))
+        })
+        .collect();
+    lent.sort_by_key(|(_, bytes)| Reverse(*bytes));
+    lent
 }
 
 /// Who held the memory, most bytes first.
@@ -221,12 +258,30 @@ fn held_by(case: &Case<'_>) -> String {
     if free.releasable > 0 {
         said.push_str(&format!(" {} lay in no block.", bytes(free.releasable)));
     }
+    for (name, lent) in &case.lent {
+        said.push_str(&format!(
+            " {name} has {} of it open, which cannot go before that is closed.",
+            bytes(*lent)
+        ));
+    }
+    if let Some(before) = case.slept.extents_before {
+        let (held, before) = (case.slept.held.extents, count(before, "extent"));
+        said.push_str(&format!(" Of {before} it kept {held}."));
+    }
     said
 }
 
 fn advice(case: &Case<'_>, places: &[Place<'_>]) -> String {
     let (inside, name) = (inside(places), &case.name);
     let line = case.line.as_deref().unwrap_or("the lines that hold most");
+    if let Some((name, _)) = case.lent.first() {
+        return format!(
+            "close in {name} before {} what came from {}: a tensor that another process sent keeps its \
+             memory. Then drop it {inside} and call torch.cuda.empty_cache().",
+            case.name,
+            case.place.who(),
+        );
+    }
     match case.found.cause {
         Cause::Cache => format!(
             "call torch.cuda.empty_cache() {inside} at the end of {name}, after the last tensor has gone."

@@ -55,7 +55,7 @@ pub(super) fn findings(
     findings.extend(waves::findings(&job.waves, subjects, processes, book));
     findings.extend(fragmentation::findings(subjects, processes, book, &creeps));
     findings.extend(creeps);
-    findings.extend(incomplete_release::findings(job, subjects, processes, book));
+    findings.extend(incomplete_release::findings(job, subjects, processes, book, commons));
     findings.extend(ipc_pin::findings(job, subjects, processes, book, commons));
     findings.extend(wrong_card::findings(processes));
     findings.extend(dead_holder::findings(job, subjects, processes));
