@@ -1,5 +1,6 @@
 """A job in a container: 64 MB of /dev/shm, its own process ids, and the report asked for from outside."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 
 import pytest
 from conftest import PROGRAMS
-from machine import VPYTHON
+from machine import MEMTRACE, VPYTHON
 
 NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--map-root-user"]
 
@@ -38,6 +39,11 @@ def test_a_container_is_reported_about_from_outside(machine):
         assert ids[-1] == str(inside)
         (device,) = process["devices"]
         assert [a["allocated_bytes"] for a in device["allocators"]] == [3 << 20]
+        # From another container one sees the ledger, and not whether its process runs.
+        beside = ["unshare", "--mount", "--mount-proc", "--pid", "--fork", "--map-root-user", MEMTRACE, "report"]
+        said = json.loads(machine.run(*beside, "--json").stdout)["processes"][0]
+        assert [a["allocated_bytes"] for a in said["devices"][0]["allocators"]] == [3 << 20]
+        assert "whether it still runs is not known" in said["warnings"][-1]
         os.kill(process["pid"], signal.SIGKILL)
         job.wait(timeout=60)
     finally:
@@ -45,5 +51,6 @@ def test_a_container_is_reported_about_from_outside(machine):
         job.communicate()
     # It is gone with its container; its ledger is not.
     (dead,) = machine.report()["processes"]
+    assert not dead["warnings"] and not process["warnings"]
     assert dead["instance"] == process["instance"] and (process["state"], dead["state"]) == ("running", "ended")
     assert [a["allocated_bytes"] for a in dead["devices"][0]["allocators"]] == [3 << 20]

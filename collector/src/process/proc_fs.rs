@@ -61,6 +61,20 @@ pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |metadata| metadata.ino())
 }
 
+/// Inode of the pid namespace that a system starts with: all processes are seen from there.
+const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// Whether a process of that pid namespace would be seen from here, if it ran: from a container one
+/// sees no process of the container beside it. 0 stands for a namespace that is not known.
+#[must_use]
+pub fn sees(namespace: u64) -> bool {
+    let own = own_namespace();
+    let is_its = |pid: u32| {
+        fs::metadata(format!("/proc/{pid}/ns/pid")).is_ok_and(|file| file.ino() == namespace)
+    };
+    [0, own].contains(&namespace) || own == INITIAL_NAMESPACE || pids().into_iter().any(is_its)
+}
+
 /// All pids there are.
 #[must_use]
 pub fn pids() -> Vec<u32> {
@@ -158,6 +172,12 @@ mod tests {
         assert!(is_alive(me, start) && !is_alive(me, start + 1));
         assert_eq!(innermost_pid(me), Some(me));
         assert!(pids().contains(&me));
+    }
+
+    #[test]
+    fn a_process_of_our_own_namespace_would_be_seen() {
+        assert!(sees(own_namespace()) && sees(0));
+        assert_eq!(sees(1), own_namespace() == INITIAL_NAMESPACE);
     }
 
     #[test]

@@ -19,36 +19,51 @@ use wire::{
 };
 
 use super::{Damage, Found, RingFile, offs, rings, unrecorded};
-use crate::{process::end::Watch, sys};
+use crate::{
+    process::{end::Watch, proc_fs},
+    sys,
+};
 
 /// How long a dead process's ring stays, ns: a day, to be looked at.
 const KEPT_FOR: u64 = 24 * 3_600 * SECOND;
 /// How many rings of dead processes stay: 32 of the full profile are 676 MiB.
 const KEPT: usize = 32;
+/// How long the ring of a process stays that would not be seen from here if it ran, ns: a week
+/// without a call of CUDA's.
+const KEPT_UNSEEN_FOR: u64 = 7 * KEPT_FOR;
 const SECOND: u64 = 1_000_000_000;
 
 /// Removes rings of dead processes that are older than a day or beyond 32, oldest first, and what
-/// else dead processes left in `folder`. A sentence about it, if anything was removed.
+/// else dead processes left in `folder`. A sentence about it, if anything was removed. The rings of
+/// the container beside ours, whose processes may live, stay longer.
 ///
 /// # Errors
 /// The folder cannot be listed.
 pub fn tidy(folder: &Path) -> io::Result<Option<String>> {
+    tidy_where(folder, proc_fs::sees)
+}
+
+/// The same where only processes of the pid namespaces that `sees` knows would be seen.
+fn tidy_where(folder: &Path, sees: impl Fn(u64) -> bool) -> io::Result<Option<String>> {
     let now = sys::realtime();
     let old = |seen: u64| now.saturating_sub(seen) > KEPT_FOR;
     let mut dead: Vec<(u64, Found)> = Vec::new();
+    let mut unseen: Vec<Found> = Vec::new();
     for found in rings(folder)? {
-        if let Some(seen) = last_seen_dead(&found) {
-            dead.push((seen, found));
+        match last_seen_dead(&found) {
+            Some((seen, namespace)) if sees(namespace) => dead.push((seen, found)),
+            Some((seen, _)) if now.saturating_sub(seen) > KEPT_UNSEEN_FOR => unseen.push(found),
+            _ => {}
         }
     }
     dead.sort_by_key(|(seen, found)| (std::cmp::Reverse(*seen), found.path.clone()));
     let gone = dead.iter().enumerate().filter(|(i, (seen, _))| *i >= KEPT || old(*seen));
-    let gone: Vec<&Found> = gone.map(|(_, (_, found))| found).collect();
+    let gone: Vec<&Found> = gone.map(|(_, (_, found))| found).chain(&unseen).collect();
     let removed: Vec<&&Found> =
         gone.iter().filter(|found| fs::remove_file(&found.path).is_ok()).collect();
     for (off, found) in offs(folder)? {
         let dead = !Watch::new(&unrecorded(&off).0).is_alive();
-        if dead && old(modified(&found)) {
+        if dead && sees(off.pid_namespace) && old(modified(&found)) {
             let _ = fs::remove_file(&found.path);
         }
     }
@@ -63,15 +78,16 @@ pub fn tidy(folder: &Path) -> io::Result<Option<String>> {
     }))
 }
 
-/// When a sign of a dead process was seen last, ns of `CLOCK_REALTIME`; `None` if it lives.
-fn last_seen_dead(found: &Found) -> Option<u64> {
+/// When a sign of a dead process was seen last, ns of `CLOCK_REALTIME`, and its pid namespace, where
+/// it is known; `None` if it lives.
+fn last_seen_dead(found: &Found) -> Option<(u64, u64)> {
     let modified = modified(found);
     let ring = match RingFile::open(&found.path) {
         Ok(ring) => ring,
         // Nobody writes a file of another version or of random bytes that we could ask for; one
         // that was not finished for a day never will be.
         Err(Damage::NoPermission | Damage::Unreadable(_)) => return None,
-        Err(_) => return Some(modified),
+        Err(_) => return Some((modified, 0)),
     };
     let identity = ring.identity().ok()?;
     if Watch::new(&identity).is_alive() {
@@ -80,7 +96,7 @@ fn last_seen_dead(found: &Found) -> Option<u64> {
     let exited = ring.health().ok()?.exited;
     let last = last_event(&ring).unwrap_or(0).max(exited);
     let last = if last == 0 { 0 } else { identity.realtime(last) };
-    Some(last.max(identity.started_realtime).max(modified))
+    Some((last.max(identity.started_realtime).max(modified), identity.pid_namespace))
 }
 
 /// Time of the newest record, ns of `CLOCK_MONOTONIC`.
@@ -149,10 +165,7 @@ mod tests {
     use wire::record::{Class, Verb};
 
     use super::*;
-    use crate::{
-        process::proc_fs,
-        source::fake::{FakeRing, record},
-    };
+    use crate::source::fake::{FakeRing, record};
 
     /// A ring whose last sign of life is `hours` old.
     fn ring(folder: &Path, instance: u64, hours: u64) -> PathBuf {
@@ -177,6 +190,17 @@ mod tests {
         assert!(!old.exists() && young.exists());
         assert!(text.starts_with("1 rings"), "{text}");
         assert_eq!(tidy(folder.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn rings_of_a_container_beside_ours_stay_a_week_whatever_their_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> =
+            (0..40).map(|i| ring(folder.path(), i + 1, if i < 2 { 169 } else { 167 })).collect();
+        let text = tidy_where(folder.path(), |_| false).unwrap().unwrap();
+        assert!(text.starts_with("2 rings"), "{text}");
+        assert!(paths[..2].iter().all(|path| !path.exists()));
+        assert!(paths[2..].iter().all(|path| path.exists()));
     }
 
     #[test]

@@ -25,6 +25,10 @@ use crate::{
     sys,
 };
 
+/// Of a process that is not there, and would not be seen if it were.
+const UNSEEN: &str = "it is a process of another container, which cannot be seen from here: whether it \
+                      still runs is not known";
+
 /// All processes whose rings lie in `folder`; with `pid` to tell only of those with that pid. A file that
 /// cannot be read is a note of the job. What is too old is told of once more, and removed.
 ///
@@ -177,16 +181,21 @@ pub(super) fn described(ring: &RingFile, watch: &Watch, told: Told) -> Result<Pr
         identity.retitle(title);
     }
     let health = ring.health()?;
+    let end = watch.end(health.exited);
+    let mut warnings = warnings::warnings(&health, &losses);
+    if end == End::Ended && !proc_fs::sees(identity.pid_namespace) {
+        warnings.push(UNSEEN.to_owned());
+    }
     Ok(Process {
         pid: watch.pid().unwrap_or(identity.pid),
-        end: watch.end(health.exited),
+        end,
         role: role::role(&identity.command, &identity.environment),
         command: redact::command_line(&identity.command),
         gauges: ring.gauges()?,
         tables: known,
         played: player.finish(),
         in_flight: live.in_flight + freeing,
-        warnings: warnings::warnings(&health, &losses),
+        warnings,
         identity,
         health,
         losses,
