@@ -3,18 +3,18 @@
 mod made;
 
 use collector::{
-    ledger::{End, Live},
+    ledger::{End, Event, Live},
     present::{
         build::{Detail, build},
         report::{Device, Report},
         text::render,
     },
-    process::Process,
+    process::{Job, Process},
     sharing::Shared,
     state::State,
 };
-use made::{MIB, TORCH, job, live, process};
-use wire::record::Class;
+use made::{MIB, PYTHON, TORCH, job, live, process};
+use wire::record::{Class, Record, Verb};
 
 const NAME: u64 = 0x0123_4567_89ab_cdef;
 
@@ -127,4 +127,44 @@ fn a_process_that_ended_has_nothing_open_any_more_unless_the_owner_ended_too() {
     assert_eq!(open(End::Running, End::Killed(9)), 0);
     assert_eq!(open(End::Killed(9), End::Running), 20 * MIB);
     assert_eq!(open(End::Exited(Some(0)), End::Exited(Some(0))), 20 * MIB);
+}
+
+#[test]
+fn what_its_owner_gave_back_and_another_has_open_is_a_pin_beside_reserved() {
+    let mut owner = exporter(1, NAME);
+    let given_back = Record {
+        time: 1_000_000,
+        address: 0x1000_0000,
+        size: 20 * MIB,
+        aux: 998_000,
+        verb: Verb::FreeBegin,
+        class: Class::Linear,
+        api: 0,
+        device: 0,
+        result: 0,
+        tid: 1,
+        flags: 0,
+        native: TORCH,
+        python: PYTHON,
+    };
+    let mut state = owner.played.state;
+    state.apply(&Event { position: 0, record: given_back, extra: None });
+    owner.played.state = state;
+    let of = |seconds: u64| {
+        let holder = importer(2, End::Running, NAME, 20);
+        let all = Job { as_of: seconds * 1_000_000_000, ..job(vec![owner.clone(), holder]) };
+        build(&all, Detail::default())
+    };
+    let pins = |report: &Report| {
+        let pins = report.findings.iter().filter(|finding| finding.verdict == "ipc-pin");
+        pins.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(pins(&of(20)), [], "the importer may be closing it");
+    let report = of(40);
+    let [pin] = &pins(&report)[..] else { panic!("{:?}", report.findings) };
+    assert_eq!((pin.bytes, pin.cause.as_deref()), (20 * MIB, Some("given back")));
+    assert!(pin.text.contains("serve (pid 2) opened them 1 time and closed them 0 times"));
+    let [export] = &device(&report, 1).exports[..] else { panic!("one export") };
+    assert_eq!((export.bytes, export.given_back_bytes), (0, 20 * MIB));
+    assert_eq!(device(&report, 1).reserved_bytes, 0);
 }

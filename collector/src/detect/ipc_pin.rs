@@ -191,6 +191,13 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_has_filled_is_fine() {
+        let filled: Vec<Piece> = (1..=45).map(at).collect();
+        assert_eq!(found(&filled, 60), None);
+        assert!(found(&filled, 46).is_some());
+    }
+
+    #[test]
     fn what_was_given_back_and_stays_open_is_pinned_once_the_importer_had_time_to_close_it() {
         let gone = |ended: u64| Piece { given_back: Some(ended * SECOND), ..at(1) };
         assert_eq!(found(&[gone(50)], 60), None);
