@@ -1,11 +1,13 @@
 """The bench table: what a block event, a driver call and a program start cost, with and without.
 
-Each cell is the least of several rounds, the rounds of all variants taken in turn.
+Each cell is the least of several rounds, the rounds of all variants taken in turn. Arguments name the
+rows to measure: block, driver, start; none for all.
 """
 
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +16,10 @@ ROUNDS = 5
 WORK = pathlib.Path(sys.argv[1])
 VPYTHON = str(pathlib.Path(__file__).resolve().parents[1] / "env/vpython")
 LIBRARY = subprocess.run([os.environ["MEMTRACE"], "lib"], capture_output=True, text=True, check=True).stdout.strip()
+HANDS_ON = str(WORK / "libhands_on.so")
+RINGS = pathlib.Path(os.environ["MEMTRACE_DIR"])
+# Levels of the control page (wire/src/control.rs): what is recorded.
+FULL, NO_STACKS, NOTHING = 0, 2, 3
 
 BLOCKS = """
 import sys, time, torch
@@ -35,11 +41,18 @@ print(least * 1e9)
 """
 
 
-def nanoseconds(command, preload):
-    environment = dict(os.environ)
+def nanoseconds(command, preload, level=FULL):
+    """What the command prints, with `preload` and a folder of rings whose control page says `level`."""
+    environment = dict(os.environ, MEMTRACE_DIR=str(RINGS / "rings"))
     if preload:
-        environment["LD_PRELOAD"] = LIBRARY
-    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        environment["LD_PRELOAD"] = preload
+    folder = RINGS / "rings"
+    folder.mkdir(mode=0o700)
+    (folder / "control").write_bytes(level.to_bytes(8, "little").ljust(4096, b"\0"))
+    try:
+        out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    finally:
+        shutil.rmtree(folder)
     return float(out.stdout)
 
 
@@ -47,12 +60,12 @@ def block_event(history, preload):
     return nanoseconds([VPYTHON, "-c", BLOCKS, history], preload)
 
 
-def driver_call(preload):
-    return nanoseconds([str(WORK / "driver_call"), "50000"], preload) / 2
+def driver_call(preload, level=FULL):
+    return nanoseconds([str(WORK / "driver_call"), "2000"], preload, level) / 2
 
 
 def program_start(preload, starts=300):
-    environment = {"LD_PRELOAD": LIBRARY} if preload else {}
+    environment = {"LD_PRELOAD": preload} if preload else {}
     least = 1e9
     for _ in range(starts):
         start = time.perf_counter()
@@ -62,31 +75,39 @@ def program_start(preload, starts=300):
     return least * 1e9
 
 
+BLOCK, DRIVER, START = "block event, stack 30 deep", "hooked driver call that does nothing", "start of /bin/true"
 VARIANTS = [
-    ("block event, stack 30 deep", "bare", lambda: block_event("", False)),
-    ("", "memtrace", lambda: block_event("", True)),
-    ("", "_record_memory_history(stacks='python')", lambda: block_event("python", False)),
-    ("", "_record_memory_history(stacks='all')", lambda: block_event("all", False)),
-    ("hooked driver call that does nothing", "bare", lambda: driver_call(False)),
-    ("", "memtrace", lambda: driver_call(True)),
-    ("start of /bin/true", "bare", lambda: program_start(False)),
-    ("", "memtrace", lambda: program_start(True)),
+    (BLOCK, "bare", lambda: block_event("", None)),
+    (BLOCK, "memtrace", lambda: block_event("", LIBRARY)),
+    (BLOCK, "_record_memory_history(stacks='python')", lambda: block_event("python", None)),
+    (BLOCK, "_record_memory_history(stacks='all')", lambda: block_event("all", None)),
+    (DRIVER, "bare", lambda: driver_call(None)),
+    (DRIVER, "a library that hands on", lambda: driver_call(HANDS_ON)),
+    (DRIVER, "memtrace, nothing recorded", lambda: driver_call(LIBRARY, NOTHING)),
+    (DRIVER, "memtrace, without stacks", lambda: driver_call(LIBRARY, NO_STACKS)),
+    (DRIVER, "memtrace", lambda: driver_call(LIBRARY)),
+    (START, "bare", lambda: program_start(None)),
+    (START, "a library that hands on", lambda: program_start(HANDS_ON)),
+    (START, "memtrace", lambda: program_start(LIBRARY)),
 ]
 
 
 def main():
-    least = [float("inf")] * len(VARIANTS)
+    rows = {"block": BLOCK, "driver": DRIVER, "start": START}
+    wanted = [rows[name] for name in sys.argv[2:]] or list(rows.values())
+    variants = [variant for variant in VARIANTS if variant[0] in wanted]
+    least = [float("inf")] * len(variants)
     for _ in range(ROUNDS):
-        for i, (_, _, measure) in enumerate(VARIANTS):
+        for i, (_, _, measure) in enumerate(variants):
             least[i] = min(least[i], measure())
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, virtual GPU; least of {ROUNDS} rounds\n")
     print(f"{'what':<38} {'variant':<42} {'ns':>10} {'over bare':>10}")
     bare = 0.0
-    for (what, variant, _), value in zip(VARIANTS, least):
+    for (what, variant, _), value in zip(variants, least):
         if variant == "bare":
             bare = value
         over = "" if variant == "bare" else f"{value - bare:+.0f}"
-        print(f"{what:<38} {variant:<42} {value:>10.0f} {over:>10}")
+        print(f"{what if variant == 'bare' else '':<38} {variant:<42} {value:>10.0f} {over:>10}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-/* ns per cuMemAlloc + cuMemFree pair of a driver that does nothing: driver_call PAIRS. */
+/* ns per cuMemAlloc + cuMemFree pair of a driver that does nothing: driver_call PAIRS. The least of many short
+   rounds, some of which nobody interrupts on a busy machine. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -17,7 +18,7 @@ int main(int argc, char **argv) {
     long pairs = argc > 1 ? atol(argv[1]) : 100000;
     double least = 1e18;
     cuInit(0);
-    for (int round = 0; round < 5; round++) {
+    for (int round = 0; round < 60; round++) {
         double start = now();
         for (long i = 0; i < pairs; i++) {
             unsigned long long pointer;

@@ -63,6 +63,28 @@ fn a_neighbour_with_a_dlsym_of_its_own_is_in_force_on_either_side() {
 }
 
 #[test]
+fn a_quota_is_in_force_on_either_side_and_memory_is_counted_once() {
+    let shop = Workshop::with_driver("quota");
+    shop.library("quota.c", "libquota.so", &["-Wl,-Bsymbolic"]);
+    let program = shop.program("two_ways.c", &[]);
+    let bare = shop.run("./libquota.so", &[&program]);
+    assert_eq!(bare.stdout, "0 0\n0 2\n0 2\n");
+    assert_eq!(bare.stderr, "saw 4, refused 2\n");
+    // In front of us it refuses where nobody sees it; behind us its refusals are calls that failed.
+    let preloads = [
+        ("./libquota.so:./libmemtrace.so", [0, 0].as_slice()),
+        ("./libmemtrace.so:./libquota.so", [0, 2, 0, 2].as_slice()),
+    ];
+    for (preload, results) in preloads {
+        let events = shop.run(preload, &[&program]).unchanged(&bare);
+        let took = events.iter().filter(|event| event.starts_with("took cuMemAlloc_v2 "));
+        let took = took.filter_map(|event| event.split_once("result=")?.1.split(' ').next());
+        let took: Vec<i32> = took.map(|result| result.parse().unwrap()).collect();
+        assert_eq!(took, results, "{preload}");
+    }
+}
+
+#[test]
 fn closing_and_opening_the_driver_again_leaves_no_stale_address() {
     let shop = Workshop::with_driver("reopen");
     let program = shop.program("by_dlsym.c", &[]);
