@@ -23,9 +23,7 @@ pub(super) fn list(page: &mut Page, indent: usize, steps: &[UntrackedStep]) {
 fn when(step: &UntrackedStep) -> String {
     let calls: Vec<String> = step.calls.iter().map(told).collect();
     let beside = if calls.is_empty() { "no call tells why".to_owned() } else { calls.join(", ") };
-    let (from, until) = (clock(step.from_ns), clock(step.until_ns));
-    let at = if from == until { format!("at {until}") } else { format!("from {from} to {until}") };
-    format!("{at}; meanwhile: {beside}")
+    format!("from {} to {}; meanwhile: {beside}", clock(step.from_ns), clock(step.until_ns))
 }
 
 fn told(call: &CallCount) -> String {
