@@ -38,6 +38,7 @@
 //! | Reset | None | 0 | 0 | context that ended, 0 for the device's primary one |
 //! | Capture | None | stream | 1 begin, 0 end | captures under way after it |
 //! | Export | Linear, Handle, Pool, PoolBlock | as Alloc | bytes | identity, 0 if it has none |
+//! | Retained | Handle, ImportedHandle, Multicast | handle | bytes | 0 |
 //! | Called | None | handle, or what was set | bytes or value, where there is one | [`Step`] |
 //! | Mark | None | id of the name | number at its end | what it says, see [`crate::mark`] |
 //! | Second | None | first extra word | second | third |
@@ -73,6 +74,9 @@ pub enum Verb {
     Export = 10,
     /// A call after which the driver may hold more or less for itself, in a way no call tells.
     Called = 11,
+    /// The program has a reference again to what it had released and kept mapped or bound: it has its
+    /// name back.
+    Retained = 12,
     /// Second slot of the record before it.
     Second = 31,
 }
@@ -184,6 +188,7 @@ impl Verb {
             9 => Self::Mark,
             10 => Self::Export,
             11 => Self::Called,
+            12 => Self::Retained,
             31 => Self::Second,
             _ => return None,
         })

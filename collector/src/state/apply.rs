@@ -53,6 +53,7 @@ impl State {
                 self.pools.read(record.address, bytes(record.size), pool, &mut self.books);
             }
             (Verb::Export, _) => self.export(record),
+            (Verb::Retained, _) => self.vmm.retain(record.address, record.time),
             (Verb::Reading, Class::Graph) => self.graph_reading(record),
             (Verb::Reset, _) => self.reset(record),
             _ => {}

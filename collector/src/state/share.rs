@@ -1,6 +1,6 @@
 //! Memory that goes between processes, as one of them sees it: what it handed out, what it opened.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wire::record::Class;
 
@@ -38,7 +38,7 @@ pub struct Share {
     /// When it was given back or closed for the last time.
     pub ended: Option<u64>,
     /// When each open that has not been closed was made.
-    open: Vec<u64>,
+    open: BTreeSet<u64>,
     /// The open that was closed last, should the close turn out to have failed.
     closed: Option<u64>,
     /// The newest time that counted.
@@ -49,7 +49,7 @@ impl Share {
     pub(super) fn exported(thing: Thing, identity: u64, time: u64) -> Self {
         let Thing { class, address, device, size, site, birth } = thing;
         let (since, last, times) = (time, time, 1);
-        let (closes, ended, open, closed) = (0, None, Vec::new(), None);
+        let (closes, ended, open, closed) = (0, None, BTreeSet::new(), None);
         Self {
             identity,
             class,
@@ -70,7 +70,7 @@ impl Share {
 
     pub(super) fn imported(thing: Thing, identity: u64) -> Self {
         let opened = thing.birth;
-        Self { open: vec![opened], ..Self::exported(thing, identity, opened) }
+        Self { open: BTreeSet::from([opened]), ..Self::exported(thing, identity, opened) }
     }
 
     /// Whether another process owns it.
@@ -140,8 +140,7 @@ impl Shares {
             all.push(share);
             return false;
         };
-        if !known.open.contains(&share.birth) {
-            known.open.push(share.birth);
+        if known.open.insert(share.birth) {
             known.times += 1;
             known.birth = known.birth.min(share.birth);
             known.since = known.birth;
@@ -154,10 +153,13 @@ impl Shares {
         let Some(share) = self.now.get_mut(&(class, address)).and_then(|all| all.last_mut()) else {
             return true;
         };
-        let found = share.open.iter().position(|open| open.abs_diff(birth) <= ROUNDING);
+        let about = birth.saturating_sub(ROUNDING)..=birth.saturating_add(ROUNDING);
         // One that is not there was closed already, and others are left.
-        let Some(found) = found else { return share.open.is_empty() };
-        share.closed = Some(share.open.remove(found));
+        let Some(found) = share.open.range(about).next().copied() else {
+            return share.open.is_empty();
+        };
+        share.open.remove(&found);
+        share.closed = Some(found);
         share.closes += 1;
         share.open.is_empty()
     }
@@ -192,7 +194,7 @@ impl Shares {
 
     fn pass(&mut self, mut share: Share, time: u64) {
         share.closes += share.open.len() as u64;
-        share.closed = share.open.pop().or(share.closed);
+        share.closed = share.open.pop_last().or(share.closed);
         share.open.clear();
         share.ended = Some(time);
         if self.past.len() == KEPT {
@@ -235,7 +237,7 @@ impl Shares {
 impl Share {
     fn reopen(&mut self) {
         if let Some(open) = self.closed.take() {
-            self.open.push(open);
+            self.open.insert(open);
             self.closes = self.closes.saturating_sub(1);
         }
     }
@@ -245,7 +247,7 @@ impl Share {
         self.birth = self.birth.min(old.birth);
         self.last = self.last.max(old.last);
         if self.is_import() {
-            let more = self.open.iter().filter(|open| !old.open.contains(open)).count() as u64;
+            let more = self.open.difference(&old.open).count() as u64;
             self.times = old.times + more;
             self.closes = self.times - self.open.len() as u64;
         } else {

@@ -4,13 +4,13 @@
 //! A handle lives while the program has a reference or a mapping is left. When only mappings are
 //! left it has no name any more: the driver may give its value to a new handle. So handles have ids
 //! of our own here, and mappings point at those. Of several references only the end of the last is
-//! recorded.
+//! recorded, and the first after that.
 //!
 //! ```text
 //! create h ─▶ {h, named} ─map─▶ {h, named, 1 mapping} ─release─▶ {nameless, 1 mapping} ─unmap─▶ gone
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use wire::record::Class;
 
@@ -82,6 +82,8 @@ impl Born for Reservation {
 pub(super) struct Vmm {
     handles: BTreeMap<HandleId, Handle>,
     named: HashMap<u64, HandleId>,
+    /// The newest handle that had this value and that only mappings or bindings keep.
+    nameless: HashMap<u64, HandleId>,
     mappings: Ranges<Mapping>,
     reservations: Ranges<Reservation>,
     /// By device and by where they lie in their object.
@@ -147,9 +149,8 @@ impl Vmm {
 
     fn put(&mut self, id: HandleId, handle: Handle, books: &mut Books) {
         books.take(&handle.unit);
-        if handle.named {
-            self.named.insert(handle.name, id);
-        }
+        let names = if handle.named { &mut self.named } else { &mut self.nameless };
+        names.insert(handle.name, id);
         self.handles.insert(id, handle);
     }
 
@@ -165,9 +166,13 @@ impl Vmm {
         let handle = *handle;
         if !handle.named && self.named.get(&handle.name) == Some(&id) {
             self.named.remove(&handle.name);
+            self.nameless.insert(handle.name, id);
         }
         if handle.named || handle.mappings > 0 {
             return None;
+        }
+        if self.nameless.get(&handle.name) == Some(&id) {
+            self.nameless.remove(&handle.name);
         }
         books.give_back(&handle.unit);
         self.handles.remove(&id)
@@ -185,6 +190,16 @@ impl Vmm {
         let ended = self.update(id, books, |handle| handle.named = false);
         let ended = ended.map(|handle| Piece::Handle(id, handle));
         ended.into_iter().chain([Piece::Reference(id, name)]).collect()
+    }
+
+    /// The program has a reference again to what it had released.
+    pub fn retain(&mut self, name: u64, time: u64) {
+        let Some(id) = self.nameless.get(&name).copied() else { return };
+        let handle = self.handles.get_mut(&id).filter(|handle| handle.unit.birth <= time);
+        if let (Some(handle), Entry::Vacant(free)) = (handle, self.named.entry(name)) {
+            handle.named = true;
+            free.insert(id);
+        }
     }
 
     /// Maps the handle called `name`, from `offset` on. A handle nobody knows (a multicast object,

@@ -5,6 +5,8 @@ mod support;
 use hook::event::{Event, Op};
 use support::subject::Subject;
 use wire::{
+    device::RESERVED,
+    header::Counter,
     layout::SMALL,
     record::{Class, Verb},
 };
@@ -116,4 +118,76 @@ fn an_export_of_memory_nobody_saw_taken_is_in_the_timeline_only() {
     assert_eq!(identities(&subject), []);
     let [record] = subject.file().records()[..] else { panic!("one slot") };
     assert_eq!((record.verb, record.size, record.aux), (Verb::Export, 64, NAME));
+}
+
+fn import(subject: &mut Subject, handle: u64, identity: u64) {
+    let event =
+        Event { address: handle, aux: identity, ..Subject::event(Op::Took, Class::ImportedHandle) };
+    subject.send(&mut { event });
+}
+
+fn map(subject: &mut Subject, at: u64, handle: u64) {
+    let event = Subject::event(Op::Took, Class::Mapping);
+    subject.send(&mut Event { address: at, size: PAGE, aux: handle, ..event });
+}
+
+fn verbs(subject: &Subject) -> Vec<(Verb, Class)> {
+    subject.file().records().iter().map(|record| (record.verb, record.class)).collect()
+}
+
+#[test]
+fn a_handle_that_comes_back_to_its_owner_is_one_more_reference() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 0x77, PAGE);
+    export(&mut subject, Class::Handle, 0x77, NAME);
+    for _ in 0..2 {
+        import(&mut subject, 0x77, NAME);
+    }
+    map(&mut subject, 8 * PAGE, 0x77);
+    for _ in 0..3 {
+        assert_eq!(subject.file().gauge(0, RESERVED), PAGE);
+        subject.give(Class::Handle, 0x77, 0, 0);
+    }
+    assert_eq!(subject.file().gauge(0, RESERVED), PAGE, "it is mapped");
+    subject.give(Class::Mapping, 8 * PAGE, PAGE, 0);
+    let file = subject.file();
+    assert_eq!((file.gauge(0, RESERVED), file.live().len()), (0, 0));
+    assert_eq!(file.counter(Counter::UnknownFree), 0);
+}
+
+#[test]
+fn what_is_imported_twice_under_one_handle_is_open_until_it_was_released_twice() {
+    let mut subject = Subject::new(SMALL);
+    for _ in 0..2 {
+        import(&mut subject, 0x99, NAME);
+    }
+    let held = |subject: &Subject| {
+        let live = subject.file().live();
+        live.iter().filter(|(.., entry)| entry.class == Class::ImportedHandle).count()
+    };
+    for left in [1, 0] {
+        assert_eq!(held(&subject), 1);
+        subject.give(Class::ImportedHandle, 0x99, 0, 0);
+        assert_eq!(held(&subject), left);
+    }
+}
+
+#[test]
+fn a_handle_that_was_released_and_is_mapped_has_its_name_again_once_there_is_a_reference() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 0x77, PAGE);
+    map(&mut subject, 8 * PAGE, 0x77);
+    export(&mut subject, Class::Handle, 0x77, NAME);
+    subject.give(Class::Handle, 0x77, 0, 0);
+    // Another process's, whose handle only has the same value.
+    import(&mut subject, 0x77, NAME + 1);
+    assert_eq!(verbs(&subject)[4], (Verb::Alloc, Class::ImportedHandle));
+    subject.give(Class::ImportedHandle, 0x77, 0, 0);
+    import(&mut subject, 0x77, NAME);
+    assert_eq!(verbs(&subject)[6..], [(Verb::Retained, Class::Handle)]);
+    assert_eq!(subject.file().records()[6].size, PAGE);
+    subject.give(Class::Mapping, 8 * PAGE, PAGE, 0);
+    assert_eq!(subject.file().gauge(0, RESERVED), PAGE);
+    subject.give(Class::Handle, 0x77, 0, 0);
+    assert_eq!(subject.file().gauge(0, RESERVED), 0);
 }

@@ -170,6 +170,9 @@ impl Run {
                 self.subject.send(&mut Event { address: key.1, ..event });
                 let held = self.model.held.get_mut(&key).unwrap();
                 held.link += LINK_REFERENCE;
+                if held.flags == FLAG_RELEASED {
+                    self.model.slots.push((Verb::Retained, key.0, key.1, held.size));
+                }
                 held.flags = 0;
             }
             (Some(held), 2) if held.flags & FLAG_RELEASED == 0 => self.release(key, held),

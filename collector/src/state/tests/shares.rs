@@ -160,3 +160,21 @@ fn a_block_of_anothers_pool_is_open_until_it_is_freed() {
     let share = only(&importer.state());
     assert_eq!((share.times, share.closes, share.is_held()), (1, 1, false));
 }
+
+#[test]
+fn a_handle_that_was_released_and_got_a_reference_again_can_be_handed_out_and_outlives_its_mapping()
+{
+    let mut script = Script::default();
+    script.take(Handle, 7, 2 * MIB).map(100 * MIB, 2 * MIB, 7).give(Handle, 7, 2 * MIB);
+    script.push(Verb::Retained, Handle, 7, 2 * MIB, 0);
+    export(&mut script, Handle, 7, NAME);
+    script.give(Mapping, 100 * MIB, 2 * MIB);
+    let state = script.state();
+    assert_eq!((state.totals(0).reserved(), only(&state).is_held()), (2 * MIB, true));
+    script.give(Handle, 7, 2 * MIB);
+    let state = script.state();
+    assert_eq!((state.totals(0).reserved(), only(&state).ended), (0, Some(7 * STEP)));
+    // Of what is gone a reference says nothing.
+    script.push(Verb::Retained, Handle, 7, 2 * MIB, 0);
+    assert_eq!(script.state().totals(0).reserved(), 0);
+}

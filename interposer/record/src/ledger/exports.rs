@@ -32,6 +32,11 @@ const fn can_be_shared(class: Class) -> bool {
     )
 }
 
+/// An identity as an entry's two stacks hold it.
+const fn halves(identity: u64) -> (u32, u32) {
+    (identity as u32, (identity >> 32) as u32)
+}
+
 impl Ledger<'_> {
     fn find_thing(&self, class: Class, address: u64) -> Option<Entry> {
         let wanted = |entry: &Entry| entry.class == class && entry.flags & FLAG_RELEASED == 0;
@@ -59,14 +64,11 @@ impl Ledger<'_> {
 
     /// Remembers the identity of something held, unless that is known.
     pub(super) fn identify(&self, now: Now, thing: &Entry, identity: u64) {
-        let halves = (identity as u32, (identity >> 32) as u32);
-        let same = |entry: &Entry| {
-            is_identity_of(entry, thing.class) && (entry.native, entry.python) == halves
-        };
-        if self.live.table().find(thing.address, State::Valid, same).is_some() {
+        if self.has_identity(thing, identity) {
             return;
         }
         self.shares.store(true, Relaxed);
+        let halves = halves(identity);
         self.insert(&Entry {
             class: Class::Identity,
             flags: 0,
@@ -78,6 +80,18 @@ impl Ledger<'_> {
             link: thing.class as u16,
             ..*thing
         });
+    }
+
+    fn has_identity(&self, thing: &Entry, identity: u64) -> bool {
+        let same = |entry: &Entry| {
+            is_identity_of(entry, thing.class) && (entry.native, entry.python) == halves(identity)
+        };
+        self.live.table().find(thing.address, State::Valid, same).is_some()
+    }
+
+    /// Whether something held is what other processes know by this identity.
+    pub(super) fn is_known_as(&self, thing: &Entry, identity: u64) -> bool {
+        identity != 0 && self.has_identity(thing, identity)
     }
 
     /// Forgets the identities of something that has ended, unless it is open another time. To find

@@ -107,13 +107,39 @@ impl Ledger<'_> {
         }
     }
 
-    /// One more reference by the program, perhaps to what it had released but kept mapped.
-    pub(super) fn retained(&self, event: &Event) {
+    /// One more reference by the program to the handle at the event's address, if it is held; also to
+    /// one that it had released but kept mapped, which has its name again.
+    pub(super) fn retained(&self, now: Now, event: &Event) {
         let released =
             || self.live.table().find(event.address, State::Valid, |entry| is_handle(entry.class));
-        let Some((index, _)) = self.find_handle(event.address).or_else(released) else { return };
+        if let Some((index, entry)) = self.find_handle(event.address).or_else(released) {
+            self.refer(now, event, index, &entry);
+        }
+    }
+
+    /// Whether what was imported is held here already, and so only has one more reference: a driver
+    /// may answer with the handle it knows, to a process that opens what is its own, or the same
+    /// again. One without a name is the same only if it is known to be, since another may have its
+    /// value now.
+    pub(super) fn reimported(&self, now: Now, event: &Event) -> bool {
+        let is_same = |entry: &Entry| {
+            is_handle(entry.class)
+                && (entry.flags & FLAG_RELEASED == 0 || self.is_known_as(entry, event.aux))
+        };
+        let found = self.live.table().find(event.address, State::Valid, is_same);
+        if let Some((index, entry)) = &found {
+            self.refer(now, event, *index, entry);
+        }
+        found.is_some()
+    }
+
+    fn refer(&self, now: Now, event: &Event, index: u32, entry: &Entry) {
         self.live.table().link_add(index, LINK_REFERENCE);
-        self.live.table().unflag(index, FLAG_RELEASED);
+        if entry.flags & FLAG_RELEASED != 0 {
+            self.live.table().unflag(index, FLAG_RELEASED);
+            let record = now.record(Verb::Retained, entry.class, event);
+            self.ring.publish(&Record { size: entry.size, device: entry.device, ..record });
+        }
     }
 
     /// Whether giving this entry back once ends what it stands for.

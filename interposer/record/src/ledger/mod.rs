@@ -154,7 +154,7 @@ impl<'a> Ledger<'a> {
             Op::Ended => self.ended(now, event),
             Op::Called => self.step(now, event),
             Op::Device => self.device(event),
-            Op::Retained => self.retained(event),
+            Op::Retained => self.retained(now, event),
             Op::Lost => self.counters.add(event.size as usize, 1),
             // SAFETY: by the caller's promise.
             Op::Mark => unsafe { self.mark(now, event) },

@@ -17,6 +17,10 @@ impl Ledger<'_> {
         if !is_piece {
             self.called();
         }
+        if event.class == Class::ImportedHandle && event.result == 0 && self.reimported(now, event)
+        {
+            return;
+        }
         let pool = (event.class == Class::PoolBlock && event.result == 0)
             .then(|| self.pool_of_block(now, event));
         let first_of_pool = pool.is_some_and(|pool| pool.is_new);
