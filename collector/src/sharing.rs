@@ -10,7 +10,7 @@
 //! All processes of a machine have one `CLOCK_MONOTONIC`. A name may come again when what it meant is
 //! gone, so of several exports of one name an import is of the newest that is older than itself.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, hash_map::Entry};
 
 use crate::{
     ledger::{End, Instance},
@@ -56,6 +56,76 @@ pub struct Shared {
 
 type Uuid = [u64; 2];
 
+/// One of the exports of one name, oldest first.
+struct Named {
+    /// Its place in [`Shared::exports`].
+    at: usize,
+    owner: Instance,
+    since: u64,
+    /// The newest before it of another owner.
+    other: Option<usize>,
+}
+
+impl Named {
+    /// The newest up to this one whose owner is another than `process`.
+    fn of_another(&self, process: Instance) -> Option<usize> {
+        if self.owner == process { self.other } else { Some(self.at) }
+    }
+}
+
+/// Exports without a name, of one size on one GPU, while time goes on. They may be as many as a card
+/// has segments, and so may be their imports.
+#[derive(Default)]
+struct Alike {
+    /// Those that are not handed out yet, oldest first, as places in [`Shared::exports`].
+    all: VecDeque<usize>,
+    /// Those that are, by owner.
+    there: BTreeMap<Instance, BTreeSet<usize>>,
+    /// When they end.
+    ends: BTreeSet<(u64, usize)>,
+    /// The last that a process opened of an owner's: all before it are open there too, or gone.
+    opened: HashMap<(Instance, Instance), usize>,
+}
+
+impl Alike {
+    /// Time is `time` now, which is no earlier than before.
+    fn go_on(&mut self, time: u64, exports: &[Export]) {
+        while let Some(at) = self.all.front().copied()
+            && exports[at].share.since <= time
+        {
+            self.all.pop_front();
+            self.there.entry(exports[at].owner).or_default().insert(at);
+            self.ends.extend(exports[at].share.ended.map(|ended| (ended, at)));
+        }
+        while let Some((ended, at)) = self.ends.first().copied()
+            && ended <= time
+        {
+            self.ends.pop_first();
+            if let Some(there) = self.there.get_mut(&exports[at].owner) {
+                there.remove(&at);
+            }
+        }
+    }
+
+    /// What `holder` opens now, if only one process can have handed it out. It opens each only once.
+    fn open(&mut self, holder: Instance) -> Option<usize> {
+        let mut others =
+            self.there.iter().filter(|(owner, there)| **owner != holder && !there.is_empty());
+        let (owner, there) = others.next()?;
+        if others.next().is_some() {
+            return None;
+        }
+        let last = self.opened.entry((holder, *owner));
+        let after = match &last {
+            Entry::Occupied(last) => last.get() + 1,
+            Entry::Vacant(_) => 0,
+        };
+        let at = there.range(after..).next().copied()?;
+        last.insert_entry(at);
+        Some(at)
+    }
+}
+
 impl Shared {
     /// Joins what `processes` handed out with what they opened.
     #[must_use]
@@ -88,17 +158,18 @@ impl Shared {
     }
 
     fn join_by_name(&mut self) {
-        let mut named: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut named: HashMap<u64, Vec<Named>> = HashMap::new();
         for (at, export) in self.exports.iter().enumerate().filter(|(_, e)| e.share.identity != 0) {
-            named.entry(export.share.identity).or_default().push(at);
+            let all = named.entry(export.share.identity).or_default();
+            let (owner, since) = (export.owner, export.share.since);
+            let other = all.last().and_then(|last| last.of_another(owner));
+            all.push(Named { at, owner, since, other });
         }
         for (at, import) in self.imports.iter_mut().enumerate() {
             let all = named.get(&import.share.identity).map_or(&[][..], Vec::as_slice);
-            let before = |of: &&usize| {
-                let Export { owner, share, .. } = &self.exports[**of];
-                *owner != import.holder && share.since <= import.share.since
-            };
-            import.of = all.iter().rev().find(before).copied();
+            let before = all.partition_point(|export| export.since <= import.share.since);
+            let newest = all[..before].last();
+            import.of = newest.and_then(|newest| newest.of_another(import.holder));
             if let Some(of) = import.of {
                 self.exports[of].opened.push(at);
             }
@@ -107,33 +178,23 @@ impl Shared {
 
     fn join_the_likely(&mut self, uuids: &HashMap<(Instance, u8), Uuid>) {
         let uuid = |of: Instance, share: &Share| uuids.get(&(of, share.device)).copied();
-        let mut exports: HashMap<(u64, Option<Uuid>), Vec<usize>> = HashMap::new();
+        let mut alike: HashMap<(u64, Option<Uuid>), Alike> = HashMap::new();
         for (at, export) in self.exports.iter().enumerate().filter(|(_, e)| e.share.identity == 0) {
             let key = (export.share.size, uuid(export.owner, &export.share));
-            exports.entry(key).or_default().push(at);
+            alike.entry(key).or_default().all.push_back(at);
         }
-        for at in 0..self.imports.len() {
-            let Import { holder, share, .. } = &self.imports[at];
+        for (at, import) in self.imports.iter_mut().enumerate() {
+            let share = &import.share;
             if share.identity != 0 || share.size == 0 {
                 continue;
             }
-            let key = (share.size, uuid(*holder, share));
-            let all = exports.get(&key).map_or(&[][..], Vec::as_slice);
-            let there = |of: &&usize| {
-                let Export { owner, share: out, .. } = &self.exports[**of];
-                owner != holder
-                    && out.since <= share.since
-                    && out.ended.is_none_or(|ended| ended > share.since)
-            };
-            let owners: BTreeSet<Instance> =
-                all.iter().filter(there).map(|of| self.exports[*of].owner).collect();
-            // A process opens each only once, so long as it has it.
-            let is_new = |of: &&usize| {
-                !self.openers(&self.exports[**of]).any(|other| other.holder == *holder)
-            };
-            let first = all.iter().filter(there).find(is_new).copied();
-            let Some(of) = first.filter(|_| owners.len() == 1) else { continue };
-            (self.imports[at].of, self.imports[at].likely) = (Some(of), true);
+            let alike = alike.get_mut(&(share.size, uuid(import.holder, share)));
+            let of = alike.and_then(|alike| {
+                alike.go_on(share.since, &self.exports);
+                alike.open(import.holder)
+            });
+            let Some(of) = of else { continue };
+            (import.of, import.likely) = (Some(of), true);
             self.exports[of].opened.push(at);
         }
     }

@@ -130,8 +130,9 @@ pub(super) fn exports(
 
 /// Whose blocks lie in something that was handed out.
 pub(super) fn site(subject: &mut Subject<'_>, book: &mut SiteBook, share: &Share) -> String {
-    let lender = subject.process.played.state.lender(share);
-    book.id(subject, if share.is_held() { lender } else { share.site })
+    let state = &subject.process.played.state;
+    let site = if share.is_held() { state.lender(share) } else { share.site };
+    book.id(subject, site)
 }
 
 fn opened(
