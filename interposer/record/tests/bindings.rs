@@ -100,6 +100,18 @@ fn a_multicast_object_takes_what_is_bound_to_it_along() {
 }
 
 #[test]
+fn of_two_objects_whose_values_lie_close_one_takes_nothing_of_the_others_along() {
+    let mut subject = subject();
+    subject.take(Class::Multicast, OBJECT - 0x140, 4 * PAGE);
+    bind(&mut subject, 0, 2 * PAGE, 0x77, 0);
+    subject.give(Class::Handle, 0x77, 0, 0);
+    subject.give(Class::Multicast, OBJECT - 0x140, 0, 0);
+    assert_eq!(subject.file().gauge(0, RESERVED), 2 * PAGE);
+    subject.give(Class::Multicast, OBJECT, 0, 0);
+    assert_eq!(subject.file().gauge(0, RESERVED), 0);
+}
+
+#[test]
 fn a_multicast_object_is_referred_to_as_a_handle_is() {
     let subject = subject();
     let live = subject.file().live();
@@ -130,6 +142,16 @@ fn another_processs_pool_is_not_read_into_this_ones_books() {
     subject.send(&mut Event { address: 0x900, size: PAGE, ..reading });
     assert_eq!(subject.file().gauge(0, RESERVED), 0);
     assert_eq!(subject.file().live().len(), 1);
+}
+
+#[test]
+fn a_pool_that_a_process_opened_of_its_own_is_its_own() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Pool, 0x900, 0);
+    subject.take(Class::ImportedPool, 0x900, 0);
+    let reading = Subject::event(Op::PoolReading, Class::Pool);
+    subject.send(&mut Event { address: 0x900, size: PAGE, ..reading });
+    assert_eq!(subject.file().gauge(0, RESERVED), PAGE);
 }
 
 #[test]

@@ -21,6 +21,9 @@ use wire::{
 
 use super::{Ledger, Now};
 
+/// Offsets in a multicast object are multiples of its granularity, which is larger. The values of two
+/// objects may be closer to each other than either is large, but hardly a multiple of this apart.
+const GRAIN: u64 = 1 << 16;
 /// Entry of a mapping's handle where that is not known.
 const NO_HANDLE: u32 = u32::MAX;
 
@@ -194,7 +197,9 @@ impl Ledger<'_> {
         let end = object.address.saturating_add(object.size);
         for index in 0..u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX) {
             let Some((State::Valid, entry)) = self.live.table().get(index) else { continue };
-            if entry.class == Class::Binding && (object.address..end).contains(&entry.address) {
+            let is_inside = (object.address..end).contains(&entry.address)
+                && entry.address.wrapping_sub(object.address).is_multiple_of(GRAIN);
+            if entry.class == Class::Binding && is_inside {
                 self.end_binding(now, event, index, &entry);
             }
         }

@@ -65,11 +65,12 @@ impl Ledger<'_> {
     /// What the driver says a pool holds.
     pub(super) fn pool_reading(&self, now: Now, event: &Event) {
         let class = if event.class == Class::Graph { Class::Graph } else { Class::Pool };
-        // What another process's pool holds is in that one's books.
-        if self.find_pool(Class::ImportedPool, event.address).is_some() {
+        let known = self.find_pool(class, event.address);
+        // What another process's pool holds is in that one's books. Not asked of a pool that is known:
+        // to find nothing takes long, and one that a process opened of its own is its own.
+        if known.is_none() && self.find_pool(Class::ImportedPool, event.address).is_some() {
             return;
         }
-        let known = self.find_pool(class, event.address);
         // The pool's own device, which need not be the current one.
         let device = known.map_or(event.device, |(_, entry)| entry.device);
         let before = known.map_or(0, |(_, entry)| entry.size);
