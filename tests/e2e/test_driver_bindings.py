@@ -2,7 +2,7 @@
 
 import pytest
 
-RESTS = {"linear": 2, "virtual": 5, "pools": 4, "beside": 2}
+RESTS = {"linear": 2, "virtual": 8, "pools": 4, "beside": 2}
 
 
 @pytest.mark.parametrize("part", RESTS)

@@ -92,9 +92,16 @@ def virtual():
     rest(4 * GRANULE)
     kind = cu.CUmemAllocationHandleType.CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
     descriptor = call(cu.cuMemExportToShareableHandle, second, kind, 0)
+    # What a process opens of its own is one more reference, also to what it has released.
+    opened = call(cu.cuMemImportFromShareableHandle, descriptor, kind)
+    for handle in (second, opened):
+        call(cu.cuMemRelease, handle)
+        rest(4 * GRANULE)
+    opened = call(cu.cuMemImportFromShareableHandle, descriptor, kind)
     os.close(descriptor)
-    call(cu.cuMemRelease, second)
     call(cu.cuMemUnmap, int(va) + 8 * GRANULE, 4 * GRANULE)
+    rest(4 * GRANULE)
+    call(cu.cuMemRelease, opened)
     call(cu.cuMemAddressFree, va, 32 * GRANULE)
     assert own.held(rest(0)) == {}
 
