@@ -2,7 +2,7 @@
 //! difference before you commit it.
 
 use collector::present::{
-    report::{Confidence, Events, Frame, ProcessState, Report, Site, SiteUse},
+    report::{Confidence, Events, Frame, ProcessState, Report, Site, SiteUse, UntrackedStep},
     text::{WIDTH, head, render},
 };
 
@@ -277,4 +277,40 @@ fn without_any_process_it_says_so() {
     report.findings.clear();
     report.processes.clear();
     assert_eq!(head(&report), "No process has used CUDA under memtrace.\n");
+}
+
+#[test]
+fn processes_that_differ_by_their_pids_alone_are_counted_where_they_are_many() {
+    let mut report = sample();
+    let mut compiler = report.processes.iter().find(|process| !process.cuda).unwrap().clone();
+    let ends = [("ptxas", 0, 400), ("ptxas", 1, 3)];
+    for (pid, (name, code)) in
+        (10_000..).zip(ends.into_iter().flat_map(|(name, code, many)| vec![(name, code); many]))
+    {
+        (compiler.pid, compiler.role) = (pid, Some(name.to_owned()));
+        compiler.exit_code = Some(code);
+        report.processes.push(compiler.clone());
+    }
+    let text = render(&report).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("ptxas (400 processes, exited with 0), ptxas (pid 10400, exited with 1)")
+    );
+    assert!(text.contains("ptxas (pid 10402, exited with 1)"), "{text}");
+    assert!(!text.contains("pid 10000"), "{text}");
+}
+
+#[test]
+fn of_many_steps_of_what_no_call_took_the_largest_are_shown_and_the_others_summed() {
+    let mut report = sample();
+    let step = |at: u64| UntrackedStep {
+        from_ns: at,
+        until_ns: at + 1,
+        bytes: at << 20,
+        calls: Vec::new(),
+    };
+    report.processes[0].devices[0].untracked_steps = (16..22).map(step).collect();
+    let text = render(&report);
+    assert!(text.contains("untracked grew by 21.0 MiB from"), "{text}");
+    assert!(!text.contains("untracked grew by 17.0 MiB"), "{text}");
+    assert!(text.contains("untracked grew 2 times more, by 33.0 MiB in all"), "{text}");
 }

@@ -18,6 +18,8 @@ use crate::present::{
 /// What was live at the peak is not listed again where the lists differ by no more of it than one
 /// part in so many.
 const ALIKE: u64 = 100;
+/// Processes that differ by nothing but their pids are listed one by one up to so many.
+const FEW: usize = 3;
 
 /// Whether a process needs a section: it holds or held something, or something is to be known of
 /// it. Many a process asks CUDA whether it is there, and never takes memory.
@@ -58,16 +60,32 @@ pub(super) fn others(page: &mut Page, report: &Report) {
 }
 
 fn paragraph<'a>(page: &mut Page, label: &str, processes: impl Iterator<Item = &'a Process>) {
-    let named: Vec<String> = processes
-        .map(|process| {
-            let name = who::name(process.role.as_deref(), &process.command);
-            format!("{name} (pid {}, {})", process.pid, ending(process))
-        })
-        .collect();
+    let named = alike(processes);
     if !named.is_empty() {
         page.gap();
         page.paragraph(0, label, &named.join(", "));
     }
+}
+
+/// Each process by name, pid and how it ended; of more than [`FEW`] that differ by their pids alone,
+/// as a compiler's that is started for each kernel, how many there are.
+fn alike<'a>(processes: impl Iterator<Item = &'a Process>) -> Vec<String> {
+    let mut groups: Vec<(String, String, Vec<u32>)> = Vec::new();
+    let mut places: HashMap<(String, String), usize> = HashMap::new();
+    for process in processes {
+        let name = who::name(process.role.as_deref(), &process.command);
+        let ending = ending(process);
+        let place = *places.entry((name.clone(), ending.clone())).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push((name, ending, Vec::new()));
+        }
+        groups[place].2.push(process.pid);
+    }
+    let told = groups.iter().flat_map(|(name, ending, pids)| match pids.len() {
+        ..=FEW => pids.iter().map(|pid| format!("{name} (pid {pid}, {ending})")).collect(),
+        many => vec![format!("{name} ({many} processes, {ending})")],
+    });
+    told.collect()
 }
 
 fn ending(process: &Process) -> String {
