@@ -41,9 +41,9 @@ print(least * 1e9)
 """
 
 
-def nanoseconds(command, preload, level=FULL):
+def nanoseconds(command, preload, level=FULL, **more):
     """What the command prints, with `preload` and a folder of rings whose control page says `level`."""
-    environment = dict(os.environ, MEMTRACE_DIR=str(RINGS / "rings"))
+    environment = dict(os.environ, MEMTRACE_DIR=str(RINGS / "rings"), **more)
     if preload:
         environment["LD_PRELOAD"] = preload
     folder = RINGS / "rings"
@@ -60,8 +60,8 @@ def block_event(history, preload):
     return nanoseconds([VPYTHON, "-c", BLOCKS, history], preload)
 
 
-def driver_call(preload, level=FULL):
-    return nanoseconds([str(WORK / "driver_call"), "2000"], preload, level) / 2
+def driver_call(preload, level=FULL, **more):
+    return nanoseconds([str(WORK / "driver_call"), "2000"], preload, level, **more) / 2
 
 
 def program_start(preload, starts=300):
@@ -85,6 +85,7 @@ VARIANTS = [
     (DRIVER, "a library that hands on", lambda: driver_call(HANDS_ON)),
     (DRIVER, "memtrace, nothing recorded", lambda: driver_call(LIBRARY, NOTHING)),
     (DRIVER, "memtrace, without stacks", lambda: driver_call(LIBRARY, NO_STACKS)),
+    (DRIVER, "memtrace, without stacks, ever new addresses", lambda: driver_call(LIBRARY, NO_STACKS, NEW_ADDRESSES="1")),
     (DRIVER, "memtrace", lambda: driver_call(LIBRARY)),
     (START, "bare", lambda: program_start(None)),
     (START, "a library that hands on", lambda: program_start(HANDS_ON)),
@@ -101,13 +102,13 @@ def main():
         for i, (_, _, measure) in enumerate(variants):
             least[i] = min(least[i], measure())
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, virtual GPU; least of {ROUNDS} rounds\n")
-    print(f"{'what':<38} {'variant':<42} {'ns':>10} {'over bare':>10}")
+    print(f"{'what':<38} {'variant':<46} {'ns':>10} {'over bare':>10}")
     bare = 0.0
     for (what, variant, _), value in zip(variants, least):
         if variant == "bare":
             bare = value
         over = "" if variant == "bare" else f"{value - bare:+.0f}"
-        print(f"{what if variant == 'bare' else '':<38} {variant:<42} {value:>10.0f} {over:>10}")
+        print(f"{what if variant == 'bare' else '':<38} {variant:<46} {value:>10.0f} {over:>10}")
 
 
 if __name__ == "__main__":

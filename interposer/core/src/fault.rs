@@ -25,7 +25,9 @@ pub unsafe fn guarded(
 ) {
     let mut context = Context::default();
     let place = &raw mut context;
-    let outer = word.swap(place.expose_provenance() as u64, Relaxed);
+    // Two steps: only this thread writes its word, and a signal handler that does puts it back.
+    let outer = word.load(Relaxed);
+    word.store(place.expose_provenance() as u64, Relaxed);
     // SAFETY: by the caller's promise; the recorder's frames hold nothing that must be dropped.
     unsafe { guard::call(place, function, argument) };
     word.store(outer, Relaxed);

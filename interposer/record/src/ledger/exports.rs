@@ -44,7 +44,7 @@ impl Ledger<'_> {
     }
 
     /// The program handed something to other processes.
-    pub(super) fn exported(&self, now: Now, event: &Event) {
+    pub(super) fn exported(&self, now: &Now, event: &Event) {
         self.called();
         let thing = self.find_thing(event.class, event.address);
         if let Some(thing) = &thing {
@@ -63,7 +63,7 @@ impl Ledger<'_> {
     }
 
     /// Remembers the identity of something held, unless that is known.
-    pub(super) fn identify(&self, now: Now, thing: &Entry, identity: u64) {
+    pub(super) fn identify(&self, now: &Now, thing: &Entry, identity: u64) {
         if self.has_identity(thing, identity) {
             return;
         }
@@ -76,7 +76,7 @@ impl Ledger<'_> {
             size: 0,
             native: halves.0,
             python: halves.1,
-            birth_us: now.time / 1000,
+            birth_us: now.time() / 1000,
             link: thing.class as u16,
             ..*thing
         });

@@ -19,7 +19,7 @@ const fn bit(class: Class) -> u32 {
 
 impl Ledger<'_> {
     /// The real call is about to be made.
-    pub(super) fn giving_back(&self, now: Now, event: &mut Event) {
+    pub(super) fn giving_back(&self, now: &Now, event: &mut Event) {
         self.called();
         event.entry = NO_ENTRY;
         if event.classes & bit(Class::Mapping) != 0 {
@@ -51,7 +51,7 @@ impl Ledger<'_> {
     }
 
     /// The real call returned.
-    pub(super) fn gave_back(&self, now: Now, event: &mut Event) {
+    pub(super) fn gave_back(&self, now: &Now, event: &mut Event) {
         if event.entry == NO_ENTRY {
             return;
         }
@@ -63,7 +63,7 @@ impl Ledger<'_> {
     }
 
     /// A call that returned ended something, if it was there.
-    pub(super) fn ended(&self, now: Now, event: &mut Event) {
+    pub(super) fn ended(&self, now: &Now, event: &mut Event) {
         if event.classes & bit(Class::Binding) != 0 {
             self.unbound(now, event);
             return;
@@ -79,7 +79,7 @@ impl Ledger<'_> {
         }
     }
 
-    fn settle(&self, now: Now, event: &Event) {
+    fn settle(&self, now: &Now, event: &Event) {
         if event.result != 0 {
             self.failed_to_free(now, event, event.entry);
         } else if let Some((_, entry)) = self.live.table().get(event.entry)
@@ -90,7 +90,7 @@ impl Ledger<'_> {
     }
 
     /// The entry is held as before.
-    pub(super) fn failed_to_free(&self, now: Now, event: &Event, index: u32) {
+    pub(super) fn failed_to_free(&self, now: &Now, event: &Event, index: u32) {
         let Some((_, entry)) = self.live.table().get(index) else { return };
         if self.live.table().shift(index, State::Freeing, State::Valid) {
             self.ring.publish(&Record {
@@ -103,7 +103,7 @@ impl Ledger<'_> {
     }
 
     /// Takes what ended from the gauges, and forgets what other processes called it.
-    pub(super) fn count_given(&self, now: Now, entry: &Entry) {
+    pub(super) fn count_given(&self, now: &Now, entry: &Entry) {
         self.forget_identities(entry);
         if is_reserved(entry.class) {
             self.gauges.release(entry.device, entry.size);
@@ -113,7 +113,7 @@ impl Ledger<'_> {
     }
 
     /// PyTorch's allocator took a block back.
-    pub(super) fn block_back(&self, now: Now, event: &mut Event) {
+    pub(super) fn block_back(&self, now: &Now, event: &mut Event) {
         let is_block = |entry: &Entry| entry.class == Class::Block;
         match self.live.table().find(event.address, State::Valid, is_block) {
             Some((index, entry)) => {
@@ -123,7 +123,7 @@ impl Ledger<'_> {
             }
             None => self.unlisted_block_back(event),
         }
-        self.gauges.allocated(event.device, event.aux, now.time);
+        self.gauges.allocated(event.device, event.aux, now.time());
         self.gauges.torch_reserved(event.device, event.extra);
     }
 
@@ -137,10 +137,10 @@ impl Ledger<'_> {
 
     /// Adds to the bytes in stream-ordered allocations. Where PyTorch's own allocator reports
     /// blocks, those are what is called allocated; elsewhere these are.
-    pub(super) fn pool_allocated(&self, now: Now, device: u8, step: u64) {
+    pub(super) fn pool_allocated(&self, now: &Now, device: u8, step: u64) {
         let bytes = self.gauges.add(device, wire::device::POOL_ALLOCATED, step);
         if self.gauges.get(device, TORCH_RESERVED_PEAK) == 0 {
-            self.gauges.allocated(device, bytes, now.time);
+            self.gauges.allocated(device, bytes, now.time());
         }
     }
 }

@@ -75,7 +75,7 @@ impl Ledger<'_> {
     }
 
     /// The bindings of `device` in a range of a multicast object or endpoint ended.
-    pub(super) fn unbound(&self, now: Now, event: &Event) {
+    pub(super) fn unbound(&self, now: &Now, event: &Event) {
         self.called();
         let end = event.address.saturating_add(event.size);
         let mut address = event.address;
@@ -91,14 +91,14 @@ impl Ledger<'_> {
         }
     }
 
-    fn end_binding(&self, now: Now, event: &Event, index: u32, entry: &Entry) {
+    fn end_binding(&self, now: &Now, event: &Event, index: u32, entry: &Entry) {
         if !self.live.end(index, State::Valid) {
             return;
         }
         self.ring.publish(&Record {
             address: entry.address,
             size: entry.size,
-            aux: now.time.saturating_sub(entry.birth_us.saturating_mul(1000)),
+            aux: now.time().saturating_sub(entry.birth_us.saturating_mul(1000)),
             device: entry.device,
             python: entry.python,
             ..now.record(Verb::FreeBegin, Class::Binding, event)
@@ -112,7 +112,7 @@ impl Ledger<'_> {
 
     /// One more reference by the program to the handle at the event's address, if it is held; also to
     /// one that it had released but kept mapped, which has its name again.
-    pub(super) fn retained(&self, now: Now, event: &Event) {
+    pub(super) fn retained(&self, now: &Now, event: &Event) {
         let released =
             || self.live.table().find(event.address, State::Valid, |entry| is_handle(entry.class));
         if let Some((index, entry)) = self.find_handle(event.address).or_else(released) {
@@ -124,7 +124,7 @@ impl Ledger<'_> {
     /// may answer with the handle it knows, to a process that opens what is its own, or the same
     /// again. One without a name is the same only if it is known to be, since another may have its
     /// value now.
-    pub(super) fn reimported(&self, now: Now, event: &Event) -> bool {
+    pub(super) fn reimported(&self, now: &Now, event: &Event) -> bool {
         let is_same = |entry: &Entry| {
             is_handle(entry.class)
                 && (entry.flags & FLAG_RELEASED == 0 || self.is_known_as(entry, event.aux))
@@ -136,7 +136,7 @@ impl Ledger<'_> {
         found.is_some()
     }
 
-    fn refer(&self, now: Now, event: &Event, index: u32, entry: &Entry) {
+    fn refer(&self, now: &Now, event: &Event, index: u32, entry: &Entry) {
         self.live.table().link_add(index, LINK_REFERENCE);
         if entry.flags & FLAG_RELEASED != 0 {
             self.live.table().unflag(index, FLAG_RELEASED);
@@ -151,7 +151,7 @@ impl Ledger<'_> {
     }
 
     /// `cuMemRelease` returned.
-    pub(super) fn released(&self, now: Now, event: &Event) {
+    pub(super) fn released(&self, now: &Now, event: &Event) {
         if event.result != 0 {
             self.failed_to_free(now, event, event.entry);
             return;
@@ -180,7 +180,7 @@ impl Ledger<'_> {
         }
     }
 
-    fn end_handle(&self, now: Now, event: &Event, index: u32, from: State) {
+    fn end_handle(&self, now: &Now, event: &Event, index: u32, from: State) {
         if let Some((_, entry)) = self.live.table().get(index)
             && self.live.end(index, from)
         {
@@ -193,7 +193,7 @@ impl Ledger<'_> {
 
     /// A multicast object ended, and with it what was bound to it on any device. That is rare enough
     /// to look through the whole table.
-    fn end_bindings_of(&self, now: Now, event: &Event, object: &Entry) {
+    fn end_bindings_of(&self, now: &Now, event: &Event, object: &Entry) {
         let end = object.address.saturating_add(object.size);
         for index in 0..u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX) {
             let Some((State::Valid, entry)) = self.live.table().get(index) else { continue };
@@ -224,7 +224,7 @@ impl Ledger<'_> {
     }
 
     /// `cuMemUnmap` is about to be called. It may take several mappings away.
-    pub(super) fn unmapping(&self, now: Now, event: &mut Event) {
+    pub(super) fn unmapping(&self, now: &Now, event: &mut Event) {
         event.class = Class::Mapping;
         let mut first = NO_ENTRY;
         let seen = self.each_mapping(event, State::Valid, |index, entry| {
@@ -242,7 +242,7 @@ impl Ledger<'_> {
     }
 
     /// `cuMemUnmap` returned.
-    pub(super) fn unmapped(&self, now: Now, event: &Event) {
+    pub(super) fn unmapped(&self, now: &Now, event: &Event) {
         self.each_mapping(event, State::Freeing, |index, entry| {
             if event.result != 0 {
                 self.failed_to_free(now, event, index);

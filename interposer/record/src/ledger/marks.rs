@@ -61,7 +61,7 @@ impl Ledger<'_> {
     ///
     /// # Safety
     /// `event.size` bytes at `event.address`, unless that is 0, can be read.
-    pub(super) unsafe fn mark(&self, now: Now, event: &Event) {
+    pub(super) unsafe fn mark(&self, now: &Now, event: &Event) {
         let Some(kind) = Kind::of(event.classes) else { return };
         let (mut name, mut number) = (NO_NAME, None);
         if event.address != 0 {
@@ -78,6 +78,6 @@ impl Ledger<'_> {
         }
         let domain = u16::try_from(event.extra).unwrap_or(u16::MAX);
         let mark = Mark { kind, name, number, domain, range: event.aux };
-        self.ring.publish(&mark.record(now.time, now.tid));
+        self.ring.publish(&mark.record(now.time(), now.tid));
     }
 }

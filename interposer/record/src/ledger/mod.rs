@@ -12,6 +12,7 @@ mod sweep;
 mod take;
 
 use core::{
+    cell::Cell,
     fmt,
     sync::atomic::{
         AtomicBool, AtomicU64,
@@ -65,9 +66,9 @@ pub struct Ledger<'a> {
 }
 
 /// What holds for all that one event leads to.
-#[derive(Clone, Copy)]
 struct Now {
-    time: u64,
+    /// 0 until it is asked for.
+    time: Cell<u64>,
     tid: u32,
     level: Level,
 }
@@ -138,7 +139,7 @@ impl<'a> Ledger<'a> {
         if thread.tid == 0 {
             thread.tid = sys::thread_id();
         }
-        let now = Now { time: clock::monotonic(), tid: thread.tid, level };
+        let now = &Now { time: Cell::new(0), tid: thread.tid, level };
         match event.op {
             Op::Took => self.took(now, event),
             Op::GivingBack => self.giving_back(now, event),
@@ -206,7 +207,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// A call after which the driver may hold more or less for itself.
-    fn step(&self, now: Now, event: &Event) {
+    fn step(&self, now: &Now, event: &Event) {
         self.called();
         let Ids { native, python } = self.ids(now, true);
         let record = now.record(Verb::Called, Class::None, event);
@@ -219,7 +220,7 @@ impl<'a> Ledger<'a> {
         self.gauges.set(event.device, device::TOTAL, event.size);
     }
 
-    fn out_of_memory(&self, now: Now, event: &Event) {
+    fn out_of_memory(&self, now: &Now, event: &Event) {
         let Ids { native, python } = self.ids(now, true);
         let record = Record {
             aux: event.aux,
@@ -228,11 +229,11 @@ impl<'a> Ledger<'a> {
             python,
             ..now.record(Verb::OutOfMemory, Class::Block, event)
         };
-        self.ring.publish_pair(&record, &Record::second(now.time, [event.extra, 0, 0]));
+        self.ring.publish_pair(&record, &Record::second(now.time(), [event.extra, 0, 0]));
     }
 
     /// The stacks of the calling thread, as far as the control page wants them.
-    fn ids(&self, now: Now, with_native: bool) -> Ids {
+    fn ids(&self, now: &Now, with_native: bool) -> Ids {
         let native = with_native && now.level == Level::Full;
         let (native, python) = self.stacks.take(native, now.level <= Level::Python);
         Ids { native, python }
@@ -248,12 +249,12 @@ impl<'a> Ledger<'a> {
     }
 
     /// The slot of something that ends: its entry's stacks, and its age.
-    fn begin_free(&self, now: Now, event: &Event, entry: &Entry) {
+    fn begin_free(&self, now: &Now, event: &Event, entry: &Entry) {
         let native = if points_at_handle(entry.class) { NO_STACK } else { entry.native };
         self.ring.publish(&Record {
             address: entry.address,
             size: entry.size,
-            aux: now.time.saturating_sub(entry.birth_us.saturating_mul(1000)),
+            aux: now.time().saturating_sub(entry.birth_us.saturating_mul(1000)),
             device: entry.device,
             native,
             python: entry.python,
@@ -264,10 +265,20 @@ impl<'a> Ledger<'a> {
 }
 
 impl Now {
+    /// Nanoseconds of `CLOCK_MONOTONIC`, the same for all of one event. Read where it is first
+    /// needed: the second half of a free that succeeded writes nothing, and the clock would be the
+    /// dearest part of it.
+    fn time(&self) -> u64 {
+        if self.time.get() == 0 {
+            self.time.set(clock::monotonic());
+        }
+        self.time.get()
+    }
+
     /// A slot with what is the same for all kinds; stacks, flags and `aux` are empty.
-    fn record(self, verb: Verb, class: Class, event: &Event) -> Record {
+    fn record(&self, verb: Verb, class: Class, event: &Event) -> Record {
         Record {
-            time: self.time,
+            time: self.time(),
             address: event.address,
             size: event.size,
             aux: 0,

@@ -26,7 +26,7 @@ impl Ledger<'_> {
 
     /// The pool `event.aux` of an allocation. Most pools are never made by a call that is seen:
     /// every device has one from the beginning.
-    pub(super) fn pool_of_block(&self, now: Now, event: &Event) -> Pool {
+    pub(super) fn pool_of_block(&self, now: &Now, event: &Event) -> Pool {
         if let Some((_, entry)) = self.find_pool(Class::Pool, event.aux) {
             return Pool { ordinal: entry.link, is_new: false };
         }
@@ -37,7 +37,7 @@ impl Ledger<'_> {
         Pool { ordinal, is_new: true }
     }
 
-    fn pool_entry(&self, now: Now, class: Class, pool: u64, event: &Event, ids: Ids) -> Entry {
+    fn pool_entry(&self, now: &Now, class: Class, pool: u64, event: &Event, ids: Ids) -> Entry {
         Entry {
             address: pool,
             class,
@@ -46,7 +46,7 @@ impl Ledger<'_> {
             size: 0,
             native: ids.native,
             python: ids.python,
-            birth_us: now.time / 1000,
+            birth_us: now.time() / 1000,
             link: 0,
         }
     }
@@ -63,7 +63,7 @@ impl Ledger<'_> {
     }
 
     /// What the driver says a pool holds.
-    pub(super) fn pool_reading(&self, now: Now, event: &Event) {
+    pub(super) fn pool_reading(&self, now: &Now, event: &Event) {
         let class = if event.class == Class::Graph { Class::Graph } else { Class::Pool };
         let known = self.find_pool(class, event.address);
         // What another process's pool holds is in that one's books. Not asked of a pool that is known:
@@ -93,7 +93,7 @@ impl Ledger<'_> {
         // readings at the same time, and the steps must add up.
         let before = index.and_then(|index| self.live.table().resize(index, event.size));
         let step = event.size.wrapping_sub(before.unwrap_or(event.size));
-        self.gauges.reserve(device, step, now.time);
+        self.gauges.reserve(device, step, now.time());
         self.ring.publish(&Record {
             aux: event.aux,
             device,

@@ -10,7 +10,7 @@ use super::{Ledger, Now, contexts::UNNUMBERED};
 
 impl Ledger<'_> {
     /// Ends all that the context, or with `aux` 0 the device's primary context, held.
-    pub(super) fn reset(&self, now: Now, event: &Event) {
+    pub(super) fn reset(&self, now: &Now, event: &Event) {
         self.called();
         let context = self.contexts.number(event.aux);
         for index in 0..u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX) {

@@ -12,7 +12,7 @@ use super::{Ids, Ledger, Now, gauges::is_reserved, holdings::is_piece, private};
 impl Ledger<'_> {
     /// Enters what a successful call took into the live table; of a failed call only the timeline
     /// tells.
-    pub(super) fn took(&self, now: Now, event: &Event) {
+    pub(super) fn took(&self, now: &Now, event: &Event) {
         let is_piece = is_piece(event.class);
         if !is_piece {
             self.called();
@@ -37,7 +37,7 @@ impl Ledger<'_> {
             size: event.size,
             native: ids.native,
             python: ids.python,
-            birth_us: now.time / 1000,
+            birth_us: now.time() / 1000,
             link: 0,
         };
         let listed = match event.class {
@@ -80,19 +80,21 @@ impl Ledger<'_> {
         listed
     }
 
-    fn count_taken(&self, now: Now, event: &Event) {
+    fn count_taken(&self, now: &Now, event: &Event) {
         match event.class {
-            class if is_reserved(class) => self.gauges.reserve(event.device, event.size, now.time),
+            class if is_reserved(class) => {
+                self.gauges.reserve(event.device, event.size, now.time())
+            }
             Class::PoolBlock => self.pool_allocated(now, event.device, event.size),
             Class::Block => {
-                self.gauges.allocated(event.device, event.aux, now.time);
+                self.gauges.allocated(event.device, event.aux, now.time());
                 self.gauges.torch_reserved(event.device, event.extra);
             }
             _ => {}
         }
     }
 
-    fn slot(&self, now: Now, verb: Verb, event: &Event, ids: Ids, flags: u8) {
+    fn slot(&self, now: &Now, verb: Verb, event: &Event, ids: Ids, flags: u8) {
         let has_extra = matches!(event.class, Class::Mapping | Class::Binding);
         let extra = if has_extra { event.extra } else { 0 };
         let address =
@@ -110,7 +112,7 @@ impl Ledger<'_> {
             self.ring.publish(&record);
         } else {
             let record = Record { flags: record.flags | FLAG_SECOND, ..record };
-            self.ring.publish_pair(&record, &Record::second(now.time, [extra, 0, 0]));
+            self.ring.publish_pair(&record, &Record::second(now.time(), [extra, 0, 0]));
         }
     }
 }
