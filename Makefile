@@ -5,6 +5,7 @@
 #   make bench   what tracing costs
 #   make dist    an archive for every x86-64 Linux with glibc 2.17 or newer, in target/dist
 #   make test-drivers  how real drivers and NVIDIA's libraries find each other through the hooks: fetches 25 MB
+#   make test-pythons  PyTorch under each CPython at hand, whose packages take 12 GB more in the user's cache folder
 #   make corpus  how often the detectors are right, into docs/corpus.md and docs/findings.md
 # and with the SGLang server, whose Python packages take 10 GB in the user's cache folder:
 #   make demo-sglang, make test-sglang, make bench-sglang
@@ -17,8 +18,8 @@ SHELL := /bin/bash
 target := $(or $(CARGO_TARGET_DIR),target)
 release := $(target)/release
 
-.PHONY: build dist demo test test-drivers bench corpus lint unit preload-check virtual-gpu environment gpu-tests e2e real-gpu \
-    sglang-environment sglang-ready demo-sglang test-sglang bench-sglang
+.PHONY: build dist demo test test-drivers test-pythons bench corpus lint unit preload-check virtual-gpu environment \
+    gpu-tests e2e real-gpu sglang-environment sglang-ready demo-sglang test-sglang bench-sglang
 
 build:
 	cargo build --quiet --release --package memtrace-cli
@@ -63,6 +64,17 @@ e2e: build environment
 test-drivers: build environment
 	tests/drivers/setup
 	MEMTRACE=$(abspath $(release))/memtrace target/vgpu/torch/venv/bin/python -m pytest -q -rs -p no:cacheprovider tests/drivers
+
+# The tests of clients that bring an interpreter's own frames along.
+pythons_tests = $(addprefix tests/e2e/test_,$(addsuffix .py,exact pool memory_pools memory_saver compiled triton shares))
+
+test-pythons: build virtual-gpu
+	tests/env/setup pythons
+	for python in target/vgpu/pythons/py*; do \
+	    echo "== $$(basename $$python)"; \
+	    MEMTRACE=$(abspath $(release))/memtrace VPYTHON_ENV=pythons/$$(basename $$python) \
+	        $$python/venv/bin/python -m pytest -q -rs -p no:cacheprovider $(pythons_tests); \
+	done
 
 bench: build environment
 	MEMTRACE=$(abspath $(release))/memtrace tests/bench/run

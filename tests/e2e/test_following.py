@@ -1,20 +1,11 @@
 """Processes whose launcher replaced LD_PRELOAD, as some set it to torch_memory_saver's library alone, are traced."""
 
-import pathlib
-
 from conftest import PROGRAMS
-from machine import MEMTRACE, VGPU, VPYTHON
+from machine import MEMTRACE, VGPU, VPYTHON, saver
 
 MIB = 1 << 20
 WAYS = [32, 64, 96, 128, 160]  # of launcher.py
 REMOVED = 192
-
-
-def saver():
-    (library,) = pathlib.Path(VGPU, "torch/venv/lib").glob(
-        "python3*/site-packages/torch_memory_saver_hook_mode_preload_cu13.abi3.so"
-    )
-    return library
 
 
 def test_what_a_launcher_starts_with_another_library_is_traced_unless_it_took_all_away(machine):

@@ -1,17 +1,13 @@
 """torch_memory_saver in both of its modes: bytes count once; while paused the physical ones are gone and the blocks stay."""
 
-import pathlib
-
 import pytest
-from machine import VGPU
+from machine import VGPU, saver
 
 
 @pytest.mark.parametrize("order", ["saver first", "memtrace first", "torch"])
 def test_paused_memory_is_gone_from_the_card_and_its_blocks_are_unbacked(machine, order):
     ours = machine.preload()["LD_PRELOAD"]
-    folder = pathlib.Path(VGPU, "torch/venv/lib")
-    (saver,) = folder.glob("python3*/site-packages/torch_memory_saver_hook_mode_preload_cu13.abi3.so")
-    libraries = {"saver first": f"{saver}:{ours}", "memtrace first": f"{ours}:{saver}", "torch": ours}
+    libraries = {"saver first": f"{saver()}:{ours}", "memtrace first": f"{ours}:{saver()}", "torch": ours}
     out = machine.python(
         "memory_saver.py",
         "torch" if order == "torch" else "preload",

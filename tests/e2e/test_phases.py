@@ -1,12 +1,11 @@
 """Phases have the peaks and the survivors that PyTorch says they had, however they were marked."""
 
 import json
-import pathlib
 import subprocess
 
 import pytest
 from conftest import PROGRAMS
-from machine import CHECKOUT, MEMTRACE, VGPU, VPYTHON
+from machine import CHECKOUT, MEMTRACE, VGPU, VPYTHON, installed
 
 MODULE = str(CHECKOUT / "python")
 SEEDS = 4
@@ -101,7 +100,7 @@ def test_marks_that_do_not_fit_together_are_told_apart(machine):
 
 def test_all_kinds_of_nvtx_ranges_are_heard(machine):
     program = machine.scratch / "nvtx"
-    (headers,) = pathlib.Path(VGPU, "torch/venv/lib").glob("python3*/site-packages/nvidia/cu13/include")
+    headers = installed("nvidia/cu13/include")
     link = [f"-L{VGPU}", "-l:libcuda.so.1", "-ldl", f"-Wl,-rpath,{VGPU}"]
     subprocess.run(["cc", f"-I{headers}", PROGRAMS / "nvtx.c", "-o", program, *link], check=True)
     environment = machine.run(MEMTRACE, "lib", "--env").stdout.split()

@@ -1,11 +1,9 @@
 """A sleep that gives back what it can is told calmly; what stayed otherwise is told to the byte."""
 
-import pathlib
-
 import call_logs
 import pytest
 from conftest import PROGRAMS
-from machine import CHECKOUT, MEMTRACE, VGPU, VPYTHON
+from machine import CHECKOUT, MEMTRACE, VGPU, VPYTHON, saver
 
 MIB = 1 << 20
 PROGRAM = PROGRAMS / "sleeps.py"
@@ -20,10 +18,8 @@ def slept(machine):
         logs = machine.scratch / how
         logs.mkdir()
         library = machine.preload()["LD_PRELOAD"]
-        folder = pathlib.Path(VGPU, "torch/venv/lib")
-        (saver,) = folder.glob("python3*/site-packages/torch_memory_saver_hook_mode_preload_cu13.abi3.so")
         environment = {
-            "LD_PRELOAD": f"{saver}:{library}",
+            "LD_PRELOAD": f"{saver()}:{library}",
             "LD_LIBRARY_PATH": VGPU,  # the saver's library needs the driver's before Python has begun
             "PYTHONPATH": str(CHECKOUT / "python"),
             "VGPU_TOTAL_MB": str(16 * 1024),

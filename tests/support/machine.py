@@ -17,6 +17,18 @@ VPYTHON = str(CHECKOUT / "tests/env/vpython")
 SUPPORT = pathlib.Path(__file__).resolve().parent
 
 
+def installed(pattern):
+    """What the environment that `vpython` runs has of this name among its packages."""
+    venv = pathlib.Path(VGPU, os.environ.get("VPYTHON_ENV", "torch"), "venv")
+    (found,) = venv.glob(f"lib/python3*/site-packages/{pattern}")
+    return found
+
+
+def saver():
+    """torch_memory_saver's library for preloading."""
+    return installed("torch_memory_saver_hook_mode_preload_cu13.abi3.so")
+
+
 def end_tidily():
     """Lets the signals that end a program from outside run what tidies up, as Ctrl-C does; but for
     those it was started to ignore."""
