@@ -53,25 +53,39 @@ fn real(name: &Name) -> Option<usize> {
     next.or_else(|| elf::find_after(HOOKS.linkage.inside(), name))
 }
 
-/// Calls `exec` with the environment that a program shall be started with.
+/// Calls `exec` with the environment that a program shall be started with; once more with the one
+/// that was given where only our change makes it too large for the kernel.
 ///
 /// # Safety
 /// `given` is null or valid, as `exec` wants it.
-unsafe fn following(given: List, exec: impl FnOnce(List) -> c_int) -> c_int {
+unsafe fn following(given: List, exec: impl Fn(List) -> c_int) -> c_int {
     let Some(own) = own() else { return exec(given) };
     // SAFETY: as `getenv` reads it.
     let environment = unsafe { environ };
+    let exec = |list: List| {
+        let result = exec(list);
+        if !ptr::eq(list, given) && is_too_large(result) { exec(given) } else { result }
+    };
     // SAFETY: the caller's promise, and the C library's own list.
     unsafe { follow::with(given, environment, own.path(), exec) }
 }
 
+/// Whether the kernel would not take so much: `posix_spawn` answers with the error itself.
+fn is_too_large(result: c_int) -> bool {
+    // SAFETY: this thread's `errno`.
+    result == libc::E2BIG || result == -1 && unsafe { *errno() } == libc::E2BIG
+}
+
 /// What a function answers that there is not: execveat is younger than the others.
 fn missing() -> c_int {
-    // SAFETY: always succeeds.
-    let errno = unsafe { libc::__errno_location() };
     // SAFETY: this thread's `errno`.
-    unsafe { *errno = libc::ENOSYS };
+    unsafe { *errno() = libc::ENOSYS };
     -1
+}
+
+fn errno() -> *mut c_int {
+    // SAFETY: always succeeds.
+    unsafe { libc::__errno_location() }
 }
 
 macro_rules! with_an_environment {

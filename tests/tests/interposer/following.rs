@@ -129,6 +129,26 @@ fn a_start_that_fails_fails_as_without_the_library() {
 }
 
 #[test]
+fn what_the_kernel_just_takes_is_started_though_the_library_has_no_room_in_it() {
+    let shop = Workshop::new("tight");
+    shop.library("part.c", "libtwo.so", &["-DPART=2"]);
+    let program = shop.program("tight.c", &[]);
+    let bare = shop.run("", &[&program, "/bin/true"]);
+    let largest: Vec<u32> = bare.stdout.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(matches!(largest[..], [1000..99_000, 1000..99_000]), "{largest:?}");
+    shop.run(SHIM, &[&program, "/bin/true"]).unchanged(&bare);
+}
+
+#[test]
+fn another_thread_may_change_the_environment_while_a_program_gets_one_of_its_own() {
+    let shop = Workshop::new("changing");
+    let program = shop.program("changing.c", &[]);
+    let bare = shop.run("", &[&program]);
+    assert_eq!((bare.stdout.as_str(), bare.code), ("2\n", Some(0)));
+    shop.run(SHIM, &[&program]).unchanged(&bare);
+}
+
+#[test]
 fn a_fork_of_a_process_whose_threads_hold_the_loaders_locks_starts_its_program() {
     let shop = Workshop::new("crowd");
     shop.library("part.c", "libone.so", &["-DPART=1"]);

@@ -37,9 +37,15 @@ pub struct Edit<'a> {
 
 impl<'a> Edit<'a> {
     /// What to change in `child`, so that the program is followed as the user wants; `None` for
-    /// nothing. `own` is this process's environment, `library` the path our library was loaded from.
+    /// nothing. `own` reads this process's environment, and is asked only where the child has not the
+    /// library: another thread may be changing it meanwhile, which the program itself, that gives its
+    /// child a list of its own, need not mind. `library` is the path our library was loaded from.
     #[must_use]
-    pub fn of(child: Environment<'a>, own: Environment<'a>, library: &'a CStr) -> Option<Self> {
+    pub fn of(
+        child: Environment<'a>,
+        own: impl FnOnce() -> Option<Environment<'a>>,
+        library: &'a CStr,
+    ) -> Option<Self> {
         let library = library.to_bytes();
         if !library.starts_with(b"/") || library.iter().any(|byte| DIVIDERS.contains(byte)) {
             return None;
@@ -48,13 +54,17 @@ impl<'a> Edit<'a> {
             Some((place, before)) => (Some(place), before),
             None => (None, &b""[..]),
         };
+        if is_there(before, library) {
+            return None;
+        }
+        let own = own()?;
         let removed = before.iter().all(|byte| DIVIDERS.contains(byte));
         let wanted = match wish(&child, &own) {
             Wish::Nobody => false,
             Wish::Replaced => !removed,
             Wish::All => true,
         };
-        if !wanted || is_there(before, library) {
+        if !wanted {
             return None;
         }
         // Another tool may listen to NVTX in this process: then it is not our variable.
@@ -158,7 +168,7 @@ mod tests {
         let (child, own) = (pointers(&child), pointers(&own));
         // SAFETY: a list of C strings with a null pointer at its end.
         let read = |list: &'_ [_]| unsafe { Environment::read(list.as_ptr()) }.unwrap();
-        let edit = Edit::of(read(&child), read(&own), library)?;
+        let edit = Edit::of(read(&child), || Some(read(&own)), library)?;
         let words = edit.words();
         assert!(
             edit.write(&mut vec![MaybeUninit::uninit(); words - 1]).is_none(),
@@ -197,6 +207,14 @@ mod tests {
             assert_eq!(edited(&[&format!("LD_PRELOAD={list}")], &["MEMTRACE_FOLLOW=all"]), None);
         }
         assert!(edited(&["LD_PRELOAD=/opt/libmemtrace.so.old"], &[]).is_some());
+    }
+
+    #[test]
+    fn who_gives_the_library_to_a_child_is_not_asked_for_the_environment_of_its_own() {
+        let list = [c"LD_PRELOAD=/a.so:/opt/libmemtrace.so".as_ptr(), ptr::null()];
+        // SAFETY: a list of C strings with a null pointer at its end.
+        let child = unsafe { Environment::read(list.as_ptr()) }.unwrap();
+        assert!(Edit::of(child, || panic!("another thread may be changing it"), LIBRARY).is_none());
     }
 
     #[test]

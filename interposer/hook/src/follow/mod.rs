@@ -57,7 +57,7 @@ unsafe fn edit<'a>(
     // SAFETY: the caller's promise.
     let given = unsafe { Environment::read(given) }?;
     // SAFETY: as above.
-    let own = unsafe { Environment::read(own) }?;
+    let own = || unsafe { Environment::read(own) };
     Edit::of(given, own, library).filter(|_| is_readable(library))
 }
 
