@@ -14,18 +14,13 @@ pub const TORCH: &str = "torch";
 const TORCH_ALLOCATOR: &str = "libc10_cuda.so";
 /// Libraries that only pass a request on, by how their names begin: the driver, the shared runtime
 /// (`libcudart.so.13`, and `libcudart.3eda8113.so.13` as wheels bundle it), `ctypes` and what it calls by,
-/// the interpreter, where that is a library, and libc below all of it; HAMi's limiter. A library with a
-/// runtime of its own inside asks itself.
-const PASSING_ON: [&str; 8] = [
-    "libcuda.so",
-    "libcudart",
-    "libmemtrace",
-    "libffi",
-    "_ctypes.",
-    "libpython",
-    "libc.so",
-    "libvgpu.so",
-];
+/// and libc below all of it; HAMi's limiter. A library with a runtime of its own inside asks itself.
+const PASSING_ON: [&str; 7] =
+    ["libcuda.so", "libcudart", "libmemtrace", "libffi", "_ctypes.", "libc.so", "libvgpu.so"];
+
+/// The interpreter, where that is a library: then Python code asked, which is the program, as it is
+/// where the interpreter is the program's file. What runs that code, such as a worker of Ray's, did not.
+const INTERPRETER: &str = "libpython";
 
 /// The owner of what was taken through `frames` (innermost first, as [`Tables::frames`] gives
 /// them): [`TORCH`] if the stack passes through PyTorch's allocator, else the file name of the
@@ -36,6 +31,7 @@ const PASSING_ON: [&str; 8] = [
 #[must_use]
 pub fn owner<'a>(modules: &Modules<'a>, frames: &[(FrameKind, u64)]) -> Option<&'a str> {
     let mut first = None;
+    let mut by_python = false;
     for (kind, address) in frames {
         let FrameKind::Native = kind else { continue };
         let Some(module) = modules.caller(*address) else { continue };
@@ -43,7 +39,11 @@ pub fn owner<'a>(modules: &Modules<'a>, frames: &[(FrameKind, u64)]) -> Option<&
         if name == TORCH_ALLOCATOR {
             return Some(TORCH);
         }
-        if first.is_none() && !PASSING_ON.iter().any(|prefix| name.starts_with(prefix)) {
+        by_python |= first.is_none() && name.starts_with(INTERPRETER);
+        if first.is_none()
+            && !by_python
+            && !PASSING_ON.iter().any(|prefix| name.starts_with(prefix))
+        {
             first = Some(name);
         }
     }
@@ -171,12 +171,21 @@ mod tests {
             (&[9, 8], "cuda_utils.so"),
             // By ctypes it is the program that asks, or the library that it called.
             (&[6, 7, 8], "python3.11"),
-            (&[6, 7, 10, 11, 8], "python3.11"),
+            (&[6, 7, 8, 9, 8], "python3.11"),
             (&[2, 6, 7, 8], "libnccl.so.2"),
         ];
         for (stack, owner) in cases {
             assert_eq!(owner_of(stack).as_deref(), Some(owner), "{stack:?}");
         }
+    }
+
+    #[test]
+    fn where_python_is_a_library_its_code_asks_for_the_program_and_not_for_what_runs_it() {
+        for stack in [&[6, 7, 10, 11, 8][..], &[6, 7, 10, 9, 10, 11, 8]] {
+            assert_eq!(owner_of(stack), None, "{stack:?}");
+        }
+        assert_eq!(owner_of(&[9, 10, 8]).as_deref(), Some("cuda_utils.so"));
+        assert_eq!(owner_of(&[0, 10, 3, 4]).as_deref(), Some(TORCH));
     }
 
     #[test]
