@@ -2,12 +2,13 @@
 
 use collector::{
     ledger::{End, Module},
+    nvml::{Gpu, Reading},
     present::{
         build::{Detail, build},
         report::{Frame, Missing},
         text::render,
     },
-    process::{Played, Process},
+    process::{Bystander, Played, Process},
     state::State,
 };
 use wire::{
@@ -201,4 +202,49 @@ fn what_was_live_at_a_peak_nobody_saw_is_null() {
     let report = build(&job, Detail::default());
     let peak = &report.processes[0].devices[0].peak;
     assert_eq!((peak.time_ns, &peak.sites), (1_005_000, &None));
+}
+
+#[test]
+fn of_one_that_left_no_ledger_it_is_only_said_that_it_used_no_cuda_if_it_was_on_no_card() {
+    let mut job = job(vec![process(7, End::Running)]);
+    let bystander = |pid, started_realtime| Bystander {
+        pid,
+        start_ticks: 1,
+        started_realtime,
+        command: "python work.py".into(),
+        role: None,
+        end: End::Exited(Some(0)),
+    };
+    job.bystanders = vec![bystander(8, 20), bystander(9, 20), bystander(10, 20)];
+    let gpu = |n, processes: &[(u32, Option<u64>)]| Gpu {
+        uuid: [n, n],
+        name: "GPU".into(),
+        total: 80 << 30,
+        used: 0,
+        processes: processes.to_vec(),
+    };
+    let reading = |time, of_first: &[_], of_second: &[_]| Reading {
+        time,
+        gpus: vec![gpu(1, of_first), gpu(2, of_second)],
+    };
+    job.readings = vec![
+        // Before any of them was started: others of the same pids.
+        reading(10, &[(8, Some(900 * MIB)), (9, Some(900 * MIB)), (10, None)], &[]),
+        reading(30, &[(8, Some(500 * MIB))], &[(8, Some(100 * MIB)), (10, None)]),
+        reading(40, &[(8, Some(300 * MIB))], &[]),
+    ];
+    let report = build(&job, Detail::default());
+    let told = |pid| report.processes.iter().find(|process| process.pid == pid).unwrap();
+    assert!(!told(9).cuda && told(9).warnings.is_empty());
+    assert!(told(8).cuda && told(10).cuda);
+    let warned = |pid, what| told(pid).warnings[0].starts_with(what);
+    assert!(warned(8, "not traced: NVML saw it on a card with 600.0 MiB, and it left no ledger"));
+    assert!(warned(10, "not traced: NVML saw it on a card, and it left no ledger"));
+    let text = render(&report);
+    assert!(text.contains("\nNever used CUDA: work.py (pid 9, exited with 0)\n"), "{text}");
+    assert!(
+        text.contains("work.py  pid 8  exited with 0\n  python work.py\n  Warning: not traced")
+    );
+    // Nobody watched those.
+    assert!(text.contains(" 1 process: nothing wrong was found"), "{text}");
 }

@@ -116,7 +116,8 @@ fn hold(case: &Case<'_>, rule: &Rule, strict: bool, outcome: &mut Outcome) {
 /// What nothing can be said of, whatever the rules.
 fn unjudged(case: &Case<'_>) -> Vec<String> {
     let mut sentences = Vec::new();
-    let judged = case.report.processes.iter().filter(|p| p.cuda && case.judges(p.pid));
+    let judged =
+        case.report.processes.iter().filter(|p| p.instance.is_some() && case.judges(p.pid));
     let mut any = false;
     for process in judged {
         any = true;

@@ -81,7 +81,7 @@ pub struct Losses {
     pub blocks_unstored_since: Option<u64>,
 }
 
-/// A process of the job that never used CUDA.
+/// A process of the job that left no ledger: it never used CUDA, or ran without the library.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Bystander {
     /// Process id.

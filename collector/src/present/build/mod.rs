@@ -76,7 +76,8 @@ pub fn build(job: &Job, detail: Detail) -> Report {
         processes.push(told);
     }
     let findings = finding::findings(job, &gpus, &mut subjects, &processes, &mut book, &commons);
-    processes.extend(job.bystanders.iter().map(process::bystander));
+    let others = job.bystanders.iter().map(|each| process::bystander(each, &job.readings));
+    processes.extend(others);
     processes.sort_by_key(|process| process.start_time_ns);
     let mut report = Report {
         schema_version: SCHEMA_VERSION,

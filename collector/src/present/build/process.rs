@@ -4,7 +4,10 @@ use super::{Detail, Subject, device, phases, shared::Commons, sites::SiteBook};
 use crate::{
     ledger::End,
     nvml::Reading,
-    present::report::{Events, Phases, Process, ProcessState},
+    present::{
+        report::{Events, Phases, Process, ProcessState},
+        text,
+    },
     process::Bystander,
 };
 use wire::header::Counter;
@@ -48,8 +51,19 @@ pub(super) fn traced(
     }
 }
 
-pub(super) fn bystander(bystander: &Bystander) -> Process {
+/// One that left no ledger. It never used CUDA, unless NVML saw it on a card: then it ran without the
+/// library, and of what it took nothing else is known.
+pub(super) fn bystander(bystander: &Bystander, readings: &[Reading]) -> Process {
     let (state, exit_code, signal) = ending(bystander.end);
+    let seen = most_on_cards(bystander, readings);
+    let untraced = seen.map(|bytes| {
+        let bytes = bytes.map_or_else(String::new, |bytes| format!(" with {}", text::bytes(bytes)));
+        format!(
+            "not traced: NVML saw it on a card{bytes}, and it left no ledger, as of a program that \
+             is started without libmemtrace.so; where LD_PRELOAD was taken away, \
+             MEMTRACE_FOLLOW=all puts the library back"
+        )
+    });
     Process {
         instance: None,
         pid: bystander.pid,
@@ -59,14 +73,26 @@ pub(super) fn bystander(bystander: &Bystander) -> Process {
         state,
         exit_code,
         signal,
-        cuda: false,
+        cuda: untraced.is_some(),
         devices: Vec::new(),
         pinned_host_bytes: 0,
         events: Events::default(),
-        warnings: Vec::new(),
+        warnings: untraced.into_iter().collect(),
         phases: Phases::default(),
         growth: None,
     }
+}
+
+/// The most that NVML saw it use at one moment, on all cards; `None` if it was on none.
+fn most_on_cards(bystander: &Bystander, readings: &[Reading]) -> Option<Option<u64>> {
+    // Before it began, the pid was another's.
+    let then = readings.iter().filter(|reading| reading.time >= bystander.started_realtime);
+    let at_once = then.filter_map(|reading| {
+        let cards = reading.gpus.iter().flat_map(|gpu| &gpu.processes);
+        let here = cards.filter(|(pid, _)| *pid == bystander.pid).map(|(_, bytes)| *bytes);
+        here.reduce(|one, other| one.zip(other).map(|(one, other)| one.saturating_add(other)))
+    });
+    at_once.max()
 }
 
 fn ending(end: End) -> (ProcessState, Option<i32>, Option<i32>) {

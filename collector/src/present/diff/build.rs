@@ -71,7 +71,7 @@ impl Names {
         let mut shared = BTreeSet::new();
         for report in [a, b] {
             let mut seen = BTreeSet::new();
-            for process in report.processes.iter().filter(|process| process.cuda) {
+            for process in report.processes.iter().filter(|process| process.instance.is_some()) {
                 let name = called(process);
                 if !seen.insert(name.clone()) {
                     shared.insert(name);

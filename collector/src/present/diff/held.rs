@@ -45,7 +45,7 @@ impl<'a> Side<'a> {
         for (id, site) in &report.sites {
             side.sites.insert(keys[id.as_str()].clone(), site);
         }
-        for process in report.processes.iter().filter(|process| process.cuda) {
+        for process in report.processes.iter().filter(|process| process.instance.is_some()) {
             let role = called(process);
             side.hold(process, &role);
             for used in process.devices.iter().flat_map(|device| &device.sites) {

@@ -101,7 +101,7 @@ pub struct Untraced {
 /// A process of the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// Random name of the process image, 32 hex digits; null where `cuda` is false.
+    /// Random name of the process image, 32 hex digits; null where it left no ledger.
     pub instance: Option<String>,
     /// Process id.
     pub pid: u32,

@@ -15,7 +15,8 @@ const LITTLE: u64 = 64 << 20;
 const MOST: u64 = 2;
 
 pub(super) fn sentence(report: &Report) -> String {
-    let traced: Vec<&Process> = report.processes.iter().filter(|process| process.cuda).collect();
+    let traced = report.processes.iter().filter(|process| process.instance.is_some());
+    let traced: Vec<&Process> = traced.collect();
     let Some(start) = traced.iter().map(|process| process.start_time_ns).min() else {
         return "No process has used CUDA under memtrace.".to_owned();
     };
