@@ -125,6 +125,16 @@ fn a_process_that_only_asked_for_cuda_is_named_with_its_role_and_no_section() {
 }
 
 #[test]
+fn a_long_name_is_cut_and_not_the_pid_behind_it() {
+    let mut report = sample();
+    let holder = &mut report.gpus[0].processes[0];
+    (holder.pid, holder.role) = (4_194_303, Some("MegatronTrainRayActor".to_owned()));
+    let text = render(&report);
+    assert!(text.contains("\n  Meg"), "{text}");
+    assert!(text.contains("…, pid 4194303, ended "), "{text}");
+}
+
+#[test]
 fn a_device_on_which_nothing_was_ever_taken_is_one_line() {
     let mut report = sample();
     let device = &mut report.processes[0].devices[0];

@@ -2,13 +2,16 @@
 
 use super::{
     amount::{bytes, clock, known, percent},
-    page::Page,
+    page::{NAME, Page, cut},
     who,
 };
 use crate::present::{
     report::{Gpu, GpuProcess, Process, ProcessState, Report},
     total,
 };
+
+/// Of a holder's row.
+const INDENT: usize = 2;
 
 pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
     let name = if gpu.name.is_empty() { "GPU" } else { &gpu.name };
@@ -26,7 +29,7 @@ pub(super) fn show(page: &mut Page, report: &Report, gpu: &Gpu) {
             .map(|nvml| format!("{} %", percent(process.reserved_bytes, nvml)))
             .unwrap_or_default();
         let cells = [&bytes(process.reserved_bytes), &known(process.nvml_bytes), &tracked];
-        page.row(2, &holder(report, process), cells.map(String::as_str));
+        page.row(INDENT, &holder(report, process), cells.map(String::as_str));
     }
     for process in &gpu.untraced {
         let name = format!("not traced here, pid {}", process.pid);
@@ -53,5 +56,8 @@ fn holder(report: &Report, process: &GpuProcess) -> String {
     let ended = known.is_some_and(|known| known.state != ProcessState::Running);
     let command = known.map_or("", |known| &known.command);
     let name = who::name(process.role.as_deref(), command);
-    format!("{name}, pid {}{}", process.pid, if ended { ", ended" } else { "" })
+    // A job has several of the same long name: the pid tells which it is, and is not cut.
+    let rest = format!(", pid {}{}", process.pid, if ended { ", ended" } else { "" });
+    let room = NAME.saturating_sub(INDENT + rest.chars().count());
+    format!("{}{rest}", cut(&name, room))
 }

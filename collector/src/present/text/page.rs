@@ -5,7 +5,7 @@ pub const WIDTH: usize = 100;
 /// Columns of one number in a table.
 const CELL: usize = 11;
 /// Columns of what stands before the numbers of a table.
-const NAME: usize = 32;
+pub const NAME: usize = 32;
 
 /// What stands behind an amount.
 const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
