@@ -170,6 +170,17 @@ fn the_memory_of_graphs_is_what_was_read_last() {
 }
 
 #[test]
+fn who_looks_for_the_memory_of_graphs_before_there_is_any_is_not_who_takes_it() {
+    let mut subject = Subject::new(SMALL);
+    let reading = Subject::event(Op::PoolReading, Class::Graph);
+    subject.send(&mut Event { address: 1, ..reading });
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.records().len()), (0, 0));
+    subject.send(&mut Event { address: 1, size: PAGE, ..reading });
+    assert_eq!((subject.file().live().len(), subject.file().gauge(0, RESERVED)), (1, PAGE));
+}
+
+#[test]
 fn a_pool_that_was_only_asked_for_has_a_site() {
     let mut subject = Subject::new(SMALL);
     let reading = Subject::event(Op::PoolReading, Class::Pool);

@@ -77,6 +77,11 @@ impl Ledger<'_> {
         if known.is_some() && before == event.size {
             return;
         }
+        // Whose graph makes the reserve grow takes it, not who only looked while there was none: all
+        // graphs of a device share it, and nobody makes it.
+        if known.is_none() && class == Class::Graph && event.size == 0 {
+            return;
+        }
         let ids = if known.is_none() || event.size > before {
             self.ids(now, true)
         } else {
