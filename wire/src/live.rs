@@ -11,8 +11,9 @@
 //! ```
 //!
 //! `link` is by class: for a handle its mappings and bindings in the low 10 bits and the program's references
-//! above them, for a pool its ordinal, for a pool's block the ordinal of its pool, for linear
-//! memory the ordinal of its context, for an identity the class of what it is the identity of, which
+//! above them, for a pool its ordinal, for a pool's block the ordinal of its pool, for what is of a
+//! context (linear, managed and pinned memory, arrays, what was opened or imported) the ordinal of that,
+//! for an identity the class of what it is the identity of, which
 //! is the entry of that class at the same address. A count that reached the top of its bits stays there for good:
 //! how many there are is not known any more, and what is held must not pass for given back.
 //!
@@ -24,7 +25,8 @@
 //!
 //! A handle whose last reference the program gave back while it is mapped stays, flagged
 //! [`FLAG_RELEASED`], until its last mapping goes: the physical memory stays too. It has no name
-//! any more (the driver may hand its value out again), so looking a handle up passes over it.
+//! any more (the driver may hand its value out again), so looking a handle up passes over it. A pool that
+//! was destroyed while something lay in it stays in the same way, until the last of its blocks goes.
 
 use core::sync::atomic::{
     AtomicU64,
@@ -35,7 +37,7 @@ use crate::{layout::ENTRY_WORDS, mix, record::Class};
 
 /// Flag: taken while a stream capture was under way.
 pub const FLAG_PRIVATE: u8 = 1;
-/// Flag of a handle: the program has no reference to it left, only mappings.
+/// Flag of a handle: the program has no reference to it left, only mappings. Of a pool: it was destroyed.
 pub const FLAG_RELEASED: u8 = 2;
 /// One mapping in a handle's link.
 pub const LINK_MAPPING: u16 = 1;

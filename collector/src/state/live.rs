@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use wire::{
-    live::{Entry, FLAG_PRIVATE, LINK_REFERENCE},
+    live::{Entry, FLAG_PRIVATE, FLAG_RELEASED, LINK_REFERENCE},
     record::Class,
 };
 
@@ -90,7 +90,7 @@ impl State {
                 site: site_of(entry),
                 birth: birth(entry),
                 reserve: bytes(entry.size),
-                destroyed: false,
+                destroyed: entry.flags & FLAG_RELEASED != 0,
             };
             self.pools.create(entry.address, pool, &mut self.books);
         }

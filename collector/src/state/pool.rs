@@ -110,6 +110,10 @@ impl Pools {
         for start in inside {
             self.give_back(start, u64::MAX, books);
         }
+        for pool in self.pools.values_mut().filter(|pool| pool.device == device) {
+            books.resize_pool(device, pool.reserve, 0);
+            pool.reserve = 0;
+        }
     }
 
     fn died(&mut self, gone: &Span<PoolBlock>, books: &mut Books) {

@@ -61,9 +61,10 @@ impl State {
                 continue;
             };
             let entry = &mut then[*found].entry;
+            // It had its name before.
+            entry.flags &= !FLAG_RELEASED;
             if is_handle(entry.class) {
                 // Only a reference went: others were left, or mappings.
-                entry.flags &= !FLAG_RELEASED;
                 entry.link = entry.link.saturating_add(LINK_REFERENCE);
             }
         }

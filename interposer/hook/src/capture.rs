@@ -9,6 +9,7 @@ use crate::{
 type Begin = unsafe extern "C" fn(u64) -> Status;
 type BeginMode = unsafe extern "C" fn(u64, u32) -> Status;
 type BeginToGraph = unsafe extern "C" fn(u64, u64, usize, usize, u64, u32) -> Status;
+type BeginAgain = unsafe extern "C" fn(u64, u32, u64, usize, usize) -> Status;
 type End = unsafe extern "C" fn(u64, *mut u64) -> Status;
 
 fn began(call: &Call<'_>, guard: &Guard<'_>, status: Status, stream: u64) {
@@ -61,6 +62,26 @@ pub unsafe fn begin_to_graph(
     let guard = call.enter();
     // SAFETY: the program's own call.
     let status = unsafe { real(stream, graph, dependencies, edges, count, mode) };
+    began(call, &guard, status, stream);
+    status
+}
+
+/// `cuStreamBeginRecaptureToGraph`: of a graph that is there already.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn begin_again(
+    call: &Call<'_>,
+    real: BeginAgain,
+    stream: u64,
+    mode: u32,
+    graph: u64,
+    callback: usize,
+    user: usize,
+) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(stream, mode, graph, callback, user) };
     began(call, &guard, status, stream);
     status
 }
@@ -120,6 +141,22 @@ mod tests {
 
     extern "C" fn end_elsewhere(_: u64, _: *mut u64) -> Status {
         908
+    }
+
+    extern "C" fn begin_again_ok(_: u64, _: u32, _: u64, _: usize, _: usize) -> Status {
+        SUCCESS
+    }
+
+    #[test]
+    fn a_capture_into_a_graph_that_is_captured_anew_is_one_too() {
+        let hooks = recording();
+        // SAFETY: the real one takes any numbers.
+        on(&hooks, Api::cuStreamBeginRecaptureToGraph, |call| unsafe {
+            begin_again(call, begin_again_ok, 9, 0, 0x91, 0, 0)
+        });
+        let began = event();
+        assert_eq!((began.op, began.address, began.size, began.aux), (Op::Capture, 9, 1, 1));
+        assert_eq!(hooks.captures(), 1);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::{
     abi::{self, Status},
     call::{Call, Guard, Note},
     event::{Event, Op},
+    hooks::bits,
+    pool,
 };
 
 type Create = unsafe extern "C" fn(*mut u64, u32, i32) -> Status;
@@ -19,15 +21,24 @@ type SetLimit = unsafe extern "C" fn(u32, u64) -> Status;
 type Destroy = unsafe extern "C" fn(u64) -> Status;
 type OfDevice = unsafe extern "C" fn(i32) -> Status;
 
+/// Whose a context is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The device's primary one, or a part of it.
+    Primary,
+    /// One that the program made for itself.
+    Own,
+}
+
 /// # Safety
 /// `out` is the program's out-parameter of the call that returned `status`.
-unsafe fn made(guard: &Guard<'_>, status: Status, out: *const u64, device: i32) {
+unsafe fn made(guard: &Guard<'_>, status: Status, out: *const u64, device: i32, whose: Whose) {
     if let Some(note) = guard.note(status).filter(Note::succeeded) {
         // SAFETY: the caller's promise.
         let address = unsafe { note.read(out) };
         let device = abi::ordinal(device).unwrap_or(UNKNOWN);
-        let aux = Step::ContextMade as u64;
-        note.publish(Event { address, aux, device, ..note.event(Op::Called) });
+        let (aux, extra) = (Step::ContextMade as u64, u64::from(whose == Whose::Own));
+        note.publish(Event { address, aux, extra, device, ..note.event(Op::Called) });
     }
 }
 
@@ -46,7 +57,7 @@ pub unsafe fn create(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, flags, device) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device) };
+    unsafe { made(&guard, status, out, device, Whose::Own) };
     status
 }
 
@@ -67,7 +78,7 @@ pub unsafe fn create_on(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, affinity, count, flags, device) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device) };
+    unsafe { made(&guard, status, out, device, Whose::Own) };
     status
 }
 
@@ -87,7 +98,7 @@ pub unsafe fn create_with(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, params, flags, device) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device) };
+    unsafe { made(&guard, status, out, device, Whose::Own) };
     status
 }
 
@@ -107,7 +118,7 @@ pub unsafe fn create_green(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, resources, device, flags) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device) };
+    unsafe { made(&guard, status, out, device, Whose::Primary) };
     status
 }
 
@@ -128,7 +139,7 @@ pub unsafe fn create_vdpau(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, flags, device, display, resolve) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device) };
+    unsafe { made(&guard, status, out, device, Whose::Own) };
     status
 }
 
@@ -144,7 +155,7 @@ pub unsafe fn retain(call: &Call<'_>, real: Retain, out: *mut u64, device: i32) 
     let status = unsafe { real(out, device) };
     if known != Some(true) {
         // SAFETY: the program's own out-parameter.
-        unsafe { made(&guard, status, out, device) };
+        unsafe { made(&guard, status, out, device, Whose::Primary) };
     }
     status
 }
@@ -175,9 +186,34 @@ pub unsafe fn destroy(call: &Call<'_>, real: Destroy, context: u64) -> Status {
     status
 }
 
+/// A device's primary context ended. What its pools hold now, if anything, only the driver knows.
 fn primary_ended(note: &Note<'_>, device: i32) {
-    let device = abi::ordinal(device).unwrap_or(UNKNOWN);
+    let Some(device) = abi::ordinal(device) else { return };
     note.publish(Event { device, ..note.event(Op::Reset) });
+    if let Some(pool) = note.driver().pool_of_device(device) {
+        pool::read_for(note, pool, device);
+    }
+}
+
+/// `cuGreenCtxDestroy`: gives back a primary context, and maybe as the last.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn destroy_green(call: &Call<'_>, real: Destroy, context: u64) -> Status {
+    let guard = call.enter();
+    let active = |device: u8| guard.primary_active(device.into()) == Some(true);
+    let before = call.hooks().seen_devices().filter(|device| active(*device));
+    let before = before.fold(0_u64, |devices, device| devices | 1 << (device & 63));
+    // SAFETY: the program's own call.
+    let status = unsafe { real(context) };
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        for device in bits(before) {
+            if note.driver().primary_active(device.into()) == Some(false) {
+                primary_ended(&note, device.into());
+            }
+        }
+    }
+    status
 }
 
 /// `cuDevicePrimaryCtxReset`.
@@ -212,11 +248,13 @@ pub unsafe fn release(call: &Call<'_>, real: OfDevice, device: i32) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
     use super::*;
     use crate::{
         abi::SUCCESS,
         table::Api,
-        testing::{event, on, ops, recording},
+        testing::{event, events, on, ops, recording},
     };
 
     extern "C" fn destroy_ok(_: u64) -> Status {
@@ -267,6 +305,78 @@ mod tests {
                 retain(call, retain_ok, &raw mut out, device)
             });
             assert_eq!(ops(), want);
+        }
+    }
+
+    #[test]
+    fn a_context_that_the_program_made_for_itself_is_told_from_the_devices_own() {
+        let hooks = recording();
+        let mut out = 0;
+        // SAFETY: valid arguments.
+        on(&hooks, Api::cuCtxCreate_v2, |call| unsafe {
+            create(call, create_ok, &raw mut out, 0, 1)
+        });
+        assert_eq!(event().extra, 1);
+        // SAFETY: valid arguments.
+        on(&hooks, Api::cuDevicePrimaryCtxRetain, |call| unsafe {
+            retain(call, retain_ok, &raw mut out, 1)
+        });
+        assert_eq!(event().extra, 0);
+    }
+
+    extern "C" fn pool_of_device(out: *mut u64, _: i32) -> Status {
+        // SAFETY: the driver's questions pass valid pointers.
+        unsafe { *out = 0x900 };
+        SUCCESS
+    }
+
+    extern "C" fn pool_attribute(_: u64, _: u32, out: *mut u64) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = 4096 };
+        SUCCESS
+    }
+
+    #[test]
+    fn what_a_device_keeps_for_its_pool_is_read_when_its_primary_context_has_ended() {
+        let hooks = recording();
+        hooks.driver.set("cuDeviceGetMemPool", pool_of_device as *const () as usize);
+        hooks.driver.set("cuMemPoolGetAttribute", pool_attribute as *const () as usize);
+        // SAFETY: the real one takes any number.
+        on(&hooks, Api::cuDevicePrimaryCtxReset_v2, |call| unsafe { reset(call, device_ok, 3) });
+        let [ended, reading] = events()[..] else { panic!("an end and a reading") };
+        assert_eq!((ended.op, ended.device), (Op::Reset, 3));
+        let got = (reading.op, reading.address, reading.size, reading.device);
+        assert_eq!(got, (Op::PoolReading, 0x900, 4096, 3));
+    }
+
+    static ACTIVE: AtomicBool = AtomicBool::new(true);
+
+    extern "C" fn state_of_one(device: i32, _: *mut u32, active: *mut i32) -> Status {
+        // SAFETY: the driver's questions pass valid pointers.
+        unsafe { *active = i32::from(device == 1 && ACTIVE.load(Relaxed)) };
+        SUCCESS
+    }
+
+    extern "C" fn destroy_last(_: u64) -> Status {
+        ACTIVE.store(false, Relaxed);
+        SUCCESS
+    }
+
+    #[test]
+    fn a_green_context_that_held_a_primary_one_as_the_last_ends_it() {
+        let hooks = recording();
+        hooks.driver.set("cuDevicePrimaryCtxGetState", state_of_one as *const () as usize);
+        let mut out = 0;
+        // SAFETY: valid arguments.
+        on(&hooks, Api::cuCtxCreate_v2, |call| unsafe {
+            create(call, create_ok, &raw mut out, 0, 1)
+        });
+        events();
+        for (real, want) in [(destroy_ok as Destroy, &[][..]), (destroy_last, &[1])] {
+            // SAFETY: the real ones take any number.
+            on(&hooks, Api::cuGreenCtxDestroy, |call| unsafe { destroy_green(call, real, 0x77) });
+            let ended: Vec<u8> = events().iter().map(|event| event.device).collect();
+            assert_eq!(ended, want);
         }
     }
 

@@ -166,6 +166,15 @@ impl Driver {
         answer(status, pool).filter(|pool| *pool != 0)
     }
 
+    /// The device that memory at `address` lies on.
+    #[must_use]
+    pub fn address_device(&self, address: u64) -> Option<u8> {
+        // The driver writes 32 bits.
+        let mut device = 0;
+        let status = self.pointer_fn(&raw mut device, abi::POINTER_DEVICE, address);
+        answer(status, abi::ordinal(device as i32)?)
+    }
+
     /// The current pool of a device.
     #[must_use]
     pub fn pool_of_device(&self, device: u8) -> Option<u64> {

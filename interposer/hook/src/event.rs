@@ -54,7 +54,8 @@ pub enum Op {
     Exported = 14,
     /// A call that returned ended the thing at `address`, one of `classes`, if there was one.
     Ended = 16,
-    /// The driver may hold more or less for itself now: `aux` is a [`wire::record::Step`].
+    /// The driver may hold more or less for itself now: `aux` is a [`wire::record::Step`]. Of a context that
+    /// was made `extra` is 1 where the program made it for itself.
     Called = 17,
 }
 
@@ -79,7 +80,8 @@ pub struct Event {
     pub size: u64,
     /// As in [`wire::record`].
     pub aux: u64,
-    /// What goes into a second slot.
+    /// What goes into a second slot; for pinned host memory, and what was opened or imported, the context
+    /// it is of, which goes into none.
     pub extra: u64,
     /// For [`Op::GivingBack`]: set of [`Class`]es as bits, `1 << class`.
     pub classes: u32,

@@ -38,7 +38,8 @@ pub unsafe fn import(
         let handle = looked.then(|| unsafe { read(handle) }).flatten();
         let size = handle.map_or(0, |handle| handle.size);
         let (class, device) = (Class::External, note.current_device());
-        note.took(Event { class, address, size, device, ..note.event(Op::Took) });
+        let extra = note.driver().context().unwrap_or_default();
+        note.took(Event { class, address, size, extra, device, ..note.event(Op::Took) });
     }
     status
 }
@@ -64,7 +65,8 @@ pub unsafe fn map_buffer(
         let buffer = note.succeeded().then(|| unsafe { read(buffer) }).flatten();
         let size = buffer.map_or(0, |buffer| buffer.size);
         let (class, device) = (Class::View, note.current_device());
-        note.took(Event { class, address, size, aux: memory, device, ..note.event(Op::Took) });
+        let (aux, extra) = (memory, note.driver().context().unwrap_or_default());
+        note.took(Event { class, address, size, aux, extra, device, ..note.event(Op::Took) });
     }
     status
 }
@@ -87,7 +89,8 @@ pub unsafe fn map_array(
         // SAFETY: the program's own out-parameter.
         let address = unsafe { note.read(out) };
         let (class, device) = (Class::View, note.current_device());
-        note.took(Event { class, address, aux: memory, device, ..note.event(Op::Took) });
+        let (aux, extra) = (memory, note.driver().context().unwrap_or_default());
+        note.took(Event { class, address, aux, extra, device, ..note.event(Op::Took) });
     }
     status
 }
@@ -127,9 +130,10 @@ pub unsafe fn mapped_pointer<W: Copy + Into<u64>>(
         // SAFETY: as above.
         let size = unsafe { note.read(size) };
         let (class, device) = (Class::External, note.current_device());
+        let extra = note.driver().context().unwrap_or_default();
         let event = note.event(Op::Took);
         let address = if note.succeeded() { resource } else { 0 };
-        note.took(Event { class, address, size, aux, device, ..event });
+        note.took(Event { class, address, size, aux, extra, device, ..event });
     }
     status
 }

@@ -44,6 +44,15 @@ pub struct Hooks {
     graph_devices: AtomicU64,
 }
 
+/// The numbers of the bits that are set.
+pub(crate) fn bits(mut left: u64) -> impl Iterator<Item = u8> {
+    core::iter::from_fn(move || {
+        let bit = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+        left &= left.wrapping_sub(1);
+        Some(bit)
+    })
+}
+
 impl Hooks {
     /// Hooks that do nothing until a driver call succeeds; then `open` gives the recorder, or null
     /// if there will be no recording.
@@ -105,12 +114,12 @@ impl Hooks {
 
     /// The devices on which graphs allocate.
     pub(crate) fn graph_devices(&self) -> impl Iterator<Item = u8> + use<> {
-        let mut left = self.graph_devices.load(Relaxed);
-        core::iter::from_fn(move || {
-            let device = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
-            left &= left.wrapping_sub(1);
-            Some(device)
-        })
+        bits(self.graph_devices.load(Relaxed))
+    }
+
+    /// The devices that were seen so far.
+    pub(crate) fn seen_devices(&self) -> impl Iterator<Item = u8> + use<> {
+        bits(self.devices.load(Relaxed))
     }
 
     /// Counts a name that `cuGetProcAddress` answered with an address nobody exports.

@@ -20,7 +20,8 @@ unsafe fn took(guard: &Guard<'_>, status: Status, out: *const u64, size: u64, fl
     // SAFETY: the caller's promise.
     let address = unsafe { note.read(out) };
     let (device, aux) = (note.current_device(), flags.into());
-    note.took(Event { class: Class::Host, address, size, aux, device, ..note.event(Op::Took) });
+    let (class, extra) = (Class::Host, note.driver().context().unwrap_or_default());
+    note.took(Event { class, address, size, aux, extra, device, ..note.event(Op::Took) });
 }
 
 /// `cuMemAllocHost`, whose size has 32 bits or 64.
@@ -120,8 +121,8 @@ mod tests {
             alloc_flags(call, alloc_ok, &raw mut out, 100, 3)
         });
         let took = event();
-        let got = (took.class, took.address, took.size, took.aux);
-        assert_eq!(got, (Class::Host, 0x8000, 100, 3));
+        let got = (took.class, took.address, took.size, took.aux, took.extra);
+        assert_eq!(got, (Class::Host, 0x8000, 100, 3, 0xc0), "flags and context");
         hold(0x8000, 100, Class::Linear);
         // SAFETY: the real one takes any number.
         on(&hooks, Api::cuMemFreeHost, |call| unsafe { free(call, free_ok, 0x8000) });

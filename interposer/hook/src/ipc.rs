@@ -53,8 +53,8 @@ pub unsafe fn open(
         let (size, device) = (size.map_or(0, |(_, size)| size), note.current_device());
         // SAFETY: a handle of our own.
         let aux = unsafe { share::of_handle(&raw const handle) };
-        let class = Class::IpcImport;
-        note.took(Event { class, address, size, aux, device, ..note.event(Op::Took) });
+        let (class, extra) = (Class::IpcImport, note.driver().context().unwrap_or_default());
+        note.took(Event { class, address, size, aux, extra, device, ..note.event(Op::Took) });
     }
     status
 }

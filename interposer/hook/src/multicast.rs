@@ -8,7 +8,7 @@ use wire::{device::UNKNOWN, record::Class};
 
 use crate::{
     abi::{MulticastProp, Status, ordinal, read},
-    call::{Call, Guard},
+    call::{Call, Guard, Note},
     event::{Event, Op},
 };
 
@@ -21,6 +21,10 @@ type Unbind = unsafe extern "C" fn(u64, i32, u64, u64) -> Status;
 type EndpointBindMem = unsafe extern "C" fn(u32, i32, u64, u64, u64, u64, u64) -> Status;
 type EndpointBindAddr = unsafe extern "C" fn(u32, i32, u64, u64, u64, u64) -> Status;
 type EndpointUnbind = unsafe extern "C" fn(u32, i32, u64, u64) -> Status;
+type EndpointDestroy = unsafe extern "C" fn(u32) -> Status;
+
+/// Room of an endpoint among the names of bindings.
+const ENDPOINT: u64 = 1 << 40;
 
 /// What is bound: memory by its handle, or by an address it is mapped at.
 #[derive(Clone, Copy)]
@@ -31,7 +35,7 @@ enum Bound {
 
 /// Where an endpoint's bindings are known to lie.
 fn endpoint(id: u32) -> u64 {
-    1 << 63 | u64::from(id) << 40
+    1 << 63 | u64::from(id).wrapping_mul(ENDPOINT)
 }
 
 /// A bind returned. `device` is the one it is bound on, if the call said so: otherwise it is the one
@@ -41,7 +45,7 @@ fn took(guard: &Guard<'_>, status: Status, at: u64, size: u64, bound: Bound, dev
     let told = device.and_then(ordinal);
     let (aux, extra, lies_on) = match bound {
         Bound::Handle(handle) => (handle, 0, note.driver().handle_device(handle)),
-        Bound::Address(address) => (0, address, None),
+        Bound::Address(address) => (0, address, note.driver().address_device(address)),
     };
     let device = told.or(lies_on).unwrap_or_else(|| note.current_device());
     let address = if note.succeeded() { at } else { 0 };
@@ -185,7 +189,7 @@ pub unsafe fn unbind(
 /// An unbind returned. Nobody can bind anew in between what the recorder would take for this: the
 /// object's name is the program's own.
 fn unbound(guard: &Guard<'_>, status: Status, at: u64, size: u64, device: i32) {
-    if let Some(note) = guard.note(status).filter(crate::call::Note::succeeded) {
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
         let (address, classes) = (at, 1 << Class::Binding as u32);
         let device = ordinal(device).unwrap_or(UNKNOWN);
         note.publish(Event { address, size, classes, device, ..note.event(Op::Ended) });
@@ -258,6 +262,22 @@ pub unsafe fn endpoint_unbind(
     status
 }
 
+/// `cuLogicalEndpointDestroy`: what this process bound to it, on whatever device, is unbound.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn endpoint_destroy(call: &Call<'_>, real: EndpointDestroy, id: u32) -> Status {
+    let guard = call.enter();
+    // SAFETY: the program's own call.
+    let status = unsafe { real(id) };
+    if let Some(note) = guard.note(status).filter(Note::succeeded) {
+        let classes = 1 << Class::Binding as u32;
+        let (address, size) = (endpoint(id), ENDPOINT);
+        note.publish(Event { address, size, classes, ..note.event(Op::Ended) });
+    }
+    status
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -313,6 +333,42 @@ mod tests {
             endpoint_bind_mem(call, endpoint_ok, 3, 0, 0x2000, 0x77, 0, 0x4000, 0)
         });
         assert_eq!(event().address, 0x8000_0300_0000_2000);
+    }
+
+    extern "C" fn destroy_ok(_: u32) -> Status {
+        SUCCESS
+    }
+
+    #[test]
+    fn an_endpoint_that_ends_takes_its_bindings_on_all_devices_along() {
+        // SAFETY: the real one takes any number.
+        on(&recording(), Api::cuLogicalEndpointDestroy, |call| unsafe {
+            endpoint_destroy(call, destroy_ok, 3)
+        });
+        let ended = event();
+        let got = (ended.op, ended.address, ended.size, ended.device);
+        assert_eq!(got, (Op::Ended, 0x8000_0300_0000_0000, 1 << 40, UNKNOWN));
+    }
+
+    extern "C" fn lies_on_four(out: *mut u64, _: u32, _: u64) -> Status {
+        // SAFETY: the driver's questions pass valid pointers.
+        unsafe { out.cast::<i32>().write(4) };
+        SUCCESS
+    }
+
+    extern "C" fn bind_addr_ok(_: u64, _: u64, _: u64, _: u64, _: u64) -> Status {
+        SUCCESS
+    }
+
+    #[test]
+    fn memory_bound_by_its_address_is_bound_on_the_device_it_lies_on() {
+        let hooks = recording();
+        hooks.driver.set("cuPointerGetAttribute", lies_on_four as *const () as usize);
+        // SAFETY: the real one takes any numbers.
+        on(&hooks, Api::cuMulticastBindAddr, |call| unsafe {
+            bind_addr(call, bind_addr_ok, 0x1_0000, 0, 0x90_0000, 0x4000, 0)
+        });
+        assert_eq!(event().device, 4, "and not on the current one");
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub(crate) fn read_on(guard: &Guard<'_>, status: Status, pool: u64, device: u8) 
     }
 }
 
-fn read_for(note: &Note<'_>, pool: u64, device: u8) {
+/// The same after a call that is known to have succeeded.
+pub(crate) fn read_for(note: &Note<'_>, pool: u64, device: u8) {
     if let Some(reserved) = note.driver().pool_attribute(pool, POOL_RESERVED) {
         publish_reading(note, pool, reserved, device);
     }

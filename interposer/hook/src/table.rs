@@ -75,6 +75,7 @@ macro_rules! hooks {
                 cuLogicalEndpointBindMem 13030 => multicast::endpoint_bind_mem(id: u32, device: i32, offset: u64, memory: u64, memory_offset: u64, size: u64, flags: u64);
                 cuLogicalEndpointBindAddr 13030 => multicast::endpoint_bind_addr(id: u32, device: i32, offset: u64, address: u64, size: u64, flags: u64);
                 cuLogicalEndpointUnbind 13030 => multicast::endpoint_unbind(id: u32, device: i32, offset: u64, size: u64);
+                cuLogicalEndpointDestroy 13030 => multicast::endpoint_destroy(id: u32);
 
                 cuArrayCreate 2000 => array::create(out: *mut u64, descriptor: *const $crate::abi::ArrayDescriptor<u32>);
                 cuArrayCreate_v2 3020 => array::create(out: *mut u64, descriptor: *const $crate::abi::ArrayDescriptor<u64>);
@@ -113,6 +114,7 @@ macro_rules! hooks {
                 cuGLCtxCreate_v2 3020 => context::create(out: *mut u64, flags: u32, device: i32);
                 cuVDPAUCtxCreate 3010 => context::create_vdpau(out: *mut u64, flags: u32, device: i32, display: u32, resolve: usize);
                 cuVDPAUCtxCreate_v2 3020 => context::create_vdpau(out: *mut u64, flags: u32, device: i32, display: u32, resolve: usize);
+                cuGreenCtxDestroy 12040 => context::destroy_green(context: u64);
                 cuGreenCtxCreate 12040 => context::create_green(out: *mut u64, resources: usize, device: i32, flags: u32);
                 cuDevicePrimaryCtxRetain 7000 => context::retain(out: *mut u64, device: i32);
                 cuCtxSetLimit 3010 => context::set_limit(limit: u32, value: u64);
@@ -136,6 +138,8 @@ macro_rules! hooks {
                 cuStreamBeginCapture_v2_ptsz 10010 => capture::begin_mode(stream: u64, mode: u32);
                 cuStreamBeginCaptureToGraph 12030 => capture::begin_to_graph(stream: u64, graph: u64, dependencies: usize, edges: usize, count: u64, mode: u32);
                 cuStreamBeginCaptureToGraph_ptsz 12030 => capture::begin_to_graph(stream: u64, graph: u64, dependencies: usize, edges: usize, count: u64, mode: u32);
+                cuStreamBeginRecaptureToGraph 13030 => capture::begin_again(stream: u64, mode: u32, graph: u64, callback: usize, user: usize);
+                cuStreamBeginRecaptureToGraph_ptsz 13030 => capture::begin_again(stream: u64, mode: u32, graph: u64, callback: usize, user: usize);
                 cuStreamEndCapture 10000 => capture::end(stream: u64, graph: *mut u64);
                 cuStreamEndCapture_ptsz 10000 => capture::end(stream: u64, graph: *mut u64);
 

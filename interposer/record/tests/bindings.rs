@@ -6,7 +6,7 @@ mod support;
 use hook::event::{Event, Op};
 use support::subject::Subject;
 use wire::{
-    device::RESERVED,
+    device::{RESERVED, UNKNOWN},
     header::Counter,
     layout::SMALL,
     live::LINK_REFERENCE,
@@ -84,6 +84,40 @@ fn memory_bound_by_its_address_is_found_where_it_is_mapped() {
     bind(&mut subject, PAGE, PAGE, 0, 99 * PAGE);
     unbind(&mut subject, 0, 2 * PAGE, 0);
     assert_eq!(subject.file().gauge(0, RESERVED), 0);
+}
+
+#[test]
+fn memory_bound_by_an_address_inside_its_mapping_is_kept_too() {
+    let mut subject = subject();
+    let mapping = Subject::event(Op::Took, Class::Mapping);
+    subject.send(&mut Event { address: 8 * PAGE, size: 2 * PAGE, aux: 0x77, ..mapping });
+    bind(&mut subject, 0, PAGE, 0, 9 * PAGE);
+    subject.give(Class::Handle, 0x77, 0, 0);
+    subject.give(Class::Mapping, 8 * PAGE, 2 * PAGE, 0);
+    assert_eq!(subject.file().gauge(0, RESERVED), 2 * PAGE);
+    unbind(&mut subject, 0, PAGE, 0);
+    assert_eq!(subject.file().gauge(0, RESERVED), 0);
+}
+
+#[test]
+fn an_endpoint_takes_what_is_bound_to_it_on_any_device_along_and_no_neighbours() {
+    let mut subject = subject();
+    subject.take(Class::Handle, 0x78, PAGE);
+    let room = 1 << 40;
+    let endpoint = |id: u64| (1 << 63) | (id * room);
+    for (id, device, handle) in [(3, 0, 0x77), (3, 1, 0x77), (4, 0, 0x78)] {
+        let event = Event { device, ..Subject::event(Op::Took, Class::Binding) };
+        let address = endpoint(id) + PAGE;
+        subject.send(&mut Event { address, size: PAGE, aux: handle, ..event });
+    }
+    for handle in [0x77, 0x78] {
+        subject.give(Class::Handle, handle, 0, 0);
+    }
+    assert_eq!(subject.file().gauge(0, RESERVED), 3 * PAGE);
+    let classes = 1 << Class::Binding as u32;
+    let ended = Event { device: UNKNOWN, ..Subject::event(Op::Ended, Class::None) };
+    subject.send(&mut Event { address: endpoint(3), size: room, classes, ..ended });
+    assert_eq!(subject.file().gauge(0, RESERVED), PAGE, "what the other endpoint keeps");
 }
 
 #[test]

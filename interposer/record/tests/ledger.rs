@@ -14,6 +14,7 @@ use wire::{
     device,
     header::{self, Counter, Mode, Reason},
     layout::{FULL, SMALL},
+    live::{LINK_REFERENCE, State},
     record::{Class, FLAG_UNLISTED, NO_STACK, Verb},
     text::COMMAND,
 };
@@ -144,6 +145,43 @@ fn two_releases_at_once_end_a_handle_with_two_references() {
     assert_eq!((file.live().len(), file.gauge(0, device::RESERVED)), (0, 0));
     let verbs: Vec<_> = file.records().iter().map(|record| record.verb).collect();
     assert_eq!(verbs, [Verb::Alloc, Verb::FreeBegin]);
+}
+
+#[test]
+fn a_reference_that_is_taken_while_another_goes_keeps_the_handle_and_its_name() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 9, PAGE);
+    let event = Subject::event(Op::Took, Class::Mapping);
+    subject.send(&mut Event { address: PAGE, size: PAGE, aux: 9, ..event });
+    let mut release = subject.giving(Class::Handle, 9, 0);
+    subject.send(&mut Event { address: 9, ..Subject::event(Op::Retained, Class::Handle) });
+    subject.gave(&mut release, 0);
+    subject.give(Class::Mapping, PAGE, PAGE, 0);
+    let file = subject.file();
+    let [(_, state, handle)] = file.live()[..] else { panic!("{:?}", file.live()) };
+    assert_eq!((state, handle.class, handle.link), (State::Valid, Class::Handle, LINK_REFERENCE));
+    assert_eq!(file.gauge(0, device::RESERVED), PAGE);
+    let of_handle = file.records().into_iter().filter(|record| record.class == Class::Handle);
+    let verbs: Vec<_> = of_handle.map(|record| record.verb).collect();
+    assert_eq!(verbs, [Verb::Alloc, Verb::FreeBegin, Verb::Retained]);
+    subject.give(Class::Handle, 9, 0, 0);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, device::RESERVED)), (0, 0));
+    assert_eq!(file.counter(Counter::UnknownFree), 0);
+}
+
+#[test]
+fn what_is_mapped_while_its_handle_is_released_keeps_the_memory() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 9, PAGE);
+    let mut release = subject.giving(Class::Handle, 9, 0);
+    let event = Subject::event(Op::Took, Class::Mapping);
+    subject.send(&mut Event { address: PAGE, size: PAGE, aux: 9, ..event });
+    subject.gave(&mut release, 0);
+    assert_eq!(subject.file().gauge(0, device::RESERVED), PAGE);
+    subject.give(Class::Mapping, PAGE, PAGE, 0);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, device::RESERVED)), (0, 0));
 }
 
 #[test]

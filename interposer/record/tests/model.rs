@@ -34,6 +34,7 @@ struct Model {
     reserved: [u64; 2],
     peak: [u64; 2],
     pool_bytes: [u64; 2],
+    /// By number, from 1 on; 0 where a number is free.
     contexts: Vec<u64>,
     pools: u16,
     slots: Vec<(Verb, Class, u64, u64)>,
@@ -49,11 +50,17 @@ impl Model {
         self.peak[device as usize] = self.peak[device as usize].max(*sum);
     }
 
+    fn find(&self, context: u64) -> Option<usize> {
+        self.contexts.iter().position(|known| *known == context)
+    }
+
     fn number(&mut self, context: u64) -> u16 {
-        if !self.contexts.contains(&context) {
-            self.contexts.push(context);
-        }
-        self.contexts.iter().position(|known| *known == context).unwrap() as u16 + 1
+        let place = self.find(context).or_else(|| self.find(0)).unwrap_or_else(|| {
+            self.contexts.push(0);
+            self.contexts.len() - 1
+        });
+        self.contexts[place] = context;
+        place as u16 + 1
     }
 
     fn end(&mut self, key: Key) {
@@ -62,8 +69,27 @@ impl Model {
             Class::Linear | Class::Array | Class::Handle | Class::Pool => {
                 self.reserve(held.device, held.size, 0);
             }
-            Class::PoolBlock => self.pool_bytes[held.device as usize] -= held.size,
+            Class::PoolBlock => {
+                self.pool_bytes[held.device as usize] -= held.size;
+                self.end_if_empty(held.link);
+            }
             _ => {}
+        }
+    }
+
+    fn has_blocks(&self, pool: u16) -> bool {
+        let blocks = self.held.iter().filter(|((class, _), _)| *class == Class::PoolBlock);
+        blocks.into_iter().any(|(_, block)| block.link == pool)
+    }
+
+    /// Ends a pool that was destroyed, if nothing lies in it any more.
+    fn end_if_empty(&mut self, pool: u16) {
+        let is_it = |key: &Key, held: &Held| {
+            key.0 == Class::Pool && held.link == pool && held.flags == FLAG_RELEASED
+        };
+        let found = self.held.iter().find(|(key, held)| is_it(key, held)).map(|(key, _)| *key);
+        if let Some(key) = found.filter(|_| !self.has_blocks(pool)) {
+            self.end(key);
         }
     }
 }
@@ -144,10 +170,12 @@ impl Run {
         };
         assert_eq!((event.class, event.size, event.device), (key.0, held.size, held.device));
         self.model.slots.push((Verb::FreeBegin, key.0, key.1, held.size));
-        if result == 0 {
-            self.model.end(key);
-        } else {
+        if result != 0 {
             self.model.slots.push((Verb::FreeFailed, key.0, key.1, held.size));
+        } else if key.0 == Class::Pool && self.model.has_blocks(held.link) {
+            self.model.held.get_mut(&key).unwrap().flags = FLAG_RELEASED;
+        } else {
+            self.model.end(key);
         }
     }
 
@@ -263,10 +291,16 @@ impl Run {
         let block = (Class::PoolBlock, address(Class::PoolBlock, self.random.below(20)));
         let size = 1 + self.random.below(1 << 20);
         let new = Held { device, size: 0, flags: 0, link: self.model.pools + 1 };
+        let known = self.model.held.get(&key).copied();
+        let is_destroyed = known.is_some_and(|pool| pool.flags == FLAG_RELEASED);
         match self.random.below(4) {
+            // It has no name until the last of its blocks has gone.
+            0 | 2 | 3 if is_destroyed => {}
             0 if !self.model.held.contains_key(&block) => {
                 let event = Subject::event(Op::Took, Class::PoolBlock);
-                let event = Event { device, address: block.1, size, aux: key.1, ..event };
+                // A pool may serve streams of other devices, once it is known.
+                let current = if known.is_some() { 1 - device } else { device };
+                let event = Event { device: current, address: block.1, size, aux: key.1, ..event };
                 self.subject.send(&mut { event });
                 let link = self.model.held.entry(key).or_insert(new).link;
                 self.model.pools = self.model.pools.max(link);
@@ -307,7 +341,7 @@ impl Run {
         let by_context = self.random.below(2) == 0;
         let device = if by_context { UNKNOWN } else { self.random.below(2) as u8 };
         let aux = if by_context { 1 + self.random.below(3) } else { 0 };
-        let number = if by_context { self.model.number(aux) } else { 0 };
+        let number = self.model.find(aux).map(|place| place as u16 + 1).unwrap_or_default();
         self.subject.send(&mut Event { device, aux, ..Subject::event(Op::Reset, Class::None) });
         let ends = |(class, _): &Key, held: &Held| {
             let linear = matches!(class, Class::Linear | Class::Managed | Class::Array);
@@ -321,6 +355,16 @@ impl Run {
         let all = self.model.held.iter().filter(|(key, held)| ends(key, held));
         for key in all.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.model.end(key);
+        }
+        if number > 0 {
+            self.model.contexts[usize::from(number) - 1] = 0;
+        }
+        let is_its =
+            |key: &Key, held: &Held| !by_context && key.0 == Class::Pool && held.device == device;
+        let pools = self.model.held.iter().filter(|(key, held)| is_its(key, held));
+        for (key, pool) in pools.map(|(key, pool)| (*key, *pool)).collect::<Vec<_>>() {
+            self.model.reserve(device, pool.size, 0);
+            self.model.held.get_mut(&key).unwrap().size = 0;
         }
         self.model.slots.push((Verb::Reset, Class::None, 0, 0));
     }

@@ -1,11 +1,14 @@
 //! Worked examples: what the allocators people use look like from here.
 
-use wire::record::{
-    Class::{
-        Block, Handle, ImportedHandle, IpcImport, Linear, Mapping, None, Pool, PoolBlock,
-        Reservation,
+use wire::{
+    live::FLAG_RELEASED,
+    record::{
+        Class::{
+            Block, Handle, ImportedHandle, IpcImport, Linear, Mapping, None, Pool, PoolBlock,
+            Reservation,
+        },
+        Verb,
     },
-    Verb,
 };
 
 use super::script::{MIB, Script};
@@ -213,7 +216,25 @@ fn a_reset_of_the_device_empties_its_pools_too() {
     script.take(Linear, 100 * MIB, MIB).pool_block(200 * MIB, 30 * MIB, 0x50);
     script.reading(0x50, 64 * MIB).push(Verb::Reset, None, 0, 0, 0);
     assert_eq!(script.state().totals(0).pool_allocated, 0);
-    assert_eq!(script.state().totals(0).linear, 0);
+    assert_eq!(script.state().totals(0).reserved(), 0);
+}
+
+#[test]
+fn a_pool_that_was_destroyed_goes_with_the_last_of_its_blocks_however_it_became_known() {
+    let mut script = Script::default();
+    script.take(Pool, 0x50, 0).pool_block(200 * MIB, 30 * MIB, 0x50).reading(0x50, 64 * MIB);
+    let mut live = script.live();
+    for one in live.iter_mut().filter(|one| one.entry.class == Pool) {
+        (one.entry.flags, one.entry.size) = (FLAG_RELEASED, 64 * MIB);
+    }
+    script.give(Pool, 0x50, 0);
+    let states = [script.state(), State::from_live(&live)];
+    let freed = script.give(PoolBlock, 200 * MIB, 30 * MIB).events.last().copied().unwrap();
+    for mut state in states {
+        assert_eq!(state.totals(0).reserved(), 64 * MIB);
+        state.apply(&freed);
+        assert_eq!(state.totals(0).reserved(), 0);
+    }
 }
 
 #[test]

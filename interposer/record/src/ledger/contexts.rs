@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{
     AtomicU64,
-    Ordering::{Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
 /// Contexts that get a number; a process rarely has more than one per device.
@@ -10,32 +10,66 @@ const CONTEXTS: usize = 64;
 /// The number of a context that got none.
 pub const UNNUMBERED: u16 = 0;
 
-/// The contexts that took memory.
-pub struct Contexts([AtomicU64; CONTEXTS]);
+/// The contexts that took memory, or that the program made.
+pub struct Contexts {
+    places: [AtomicU64; CONTEXTS],
+    /// Those the program made for itself, as bits: none of them is a device's primary one.
+    own: AtomicU64,
+}
 
 impl Contexts {
     pub const fn new() -> Self {
-        Self([const { AtomicU64::new(0) }; CONTEXTS])
+        Self { places: [const { AtomicU64::new(0) }; CONTEXTS], own: AtomicU64::new(0) }
+    }
+
+    /// The number that `context` has.
+    pub fn find(&self, context: u64) -> u16 {
+        let is_it = |place: &AtomicU64| context != 0 && place.load(Acquire) == context;
+        let mut numbered = (1..).zip(&self.places);
+        numbered.find(|(_, place)| is_it(place)).map_or(UNNUMBERED, |(number, _)| number)
     }
 
     /// The number of `context`, a new one if it has none yet.
     pub fn number(&self, context: u64) -> u16 {
-        if context == 0 {
-            return UNNUMBERED;
+        let known = self.find(context);
+        if known != UNNUMBERED || context == 0 {
+            return known;
         }
-        for (number, place) in (1..).zip(&self.0) {
-            let mut seen = place.load(Relaxed);
-            if seen == 0 {
-                match place.compare_exchange(0, context, Acquire, Relaxed) {
-                    Ok(_) => return number,
-                    Err(other) => seen = other,
-                }
-            }
-            if seen == context {
-                return number;
+        for (number, place) in (1..).zip(&self.places) {
+            match place.compare_exchange(0, context, AcqRel, Acquire) {
+                Ok(_) => return number,
+                // Another thread just gave it this one.
+                Err(other) if other == context => return number,
+                Err(_) => {}
             }
         }
         UNNUMBERED
+    }
+
+    /// The program made `context` for itself.
+    pub fn own(&self, context: u64) {
+        self.own.fetch_or(bit(self.number(context)), Relaxed);
+    }
+
+    /// Whether the program made the context of this number for itself.
+    pub fn is_own(&self, number: u16) -> bool {
+        self.own.load(Relaxed) & bit(number) != 0
+    }
+
+    /// The context of this number is gone: its number is for the next one.
+    pub fn forget(&self, number: u16) {
+        self.own.fetch_and(!bit(number), Relaxed);
+        if let Some(place) = self.places.get(usize::from(number).wrapping_sub(1)) {
+            place.store(0, Release);
+        }
+    }
+}
+
+/// The bit of a number; none for [`UNNUMBERED`].
+const fn bit(number: u16) -> u64 {
+    match 1_u64.checked_shl((number as u32).wrapping_sub(1)) {
+        Some(bit) => bit,
+        None => 0,
     }
 }
 
@@ -49,5 +83,24 @@ mod tests {
         assert_eq!([7, 9, 7, 0].map(|context| contexts.number(context)), [1, 2, 1, UNNUMBERED]);
         assert_eq!((10..200).map(|context| contexts.number(context)).last(), Some(UNNUMBERED));
         assert_eq!(contexts.number(9), 2);
+    }
+
+    #[test]
+    fn the_number_of_a_context_that_ended_is_given_again() {
+        let contexts = Contexts::new();
+        for context in 1..1000 {
+            let number = contexts.number(context);
+            assert_eq!(number, 1);
+            contexts.forget(number);
+            assert_eq!(contexts.find(context), UNNUMBERED);
+        }
+        contexts.own(7);
+        contexts.number(8);
+        assert_eq!([UNNUMBERED, 1, 2].map(|number| contexts.is_own(number)), [false, true, false]);
+        contexts.forget(1);
+        contexts.number(9);
+        assert!(!contexts.is_own(1), "of the one that had the number before");
+        contexts.forget(UNNUMBERED);
+        assert_eq!(contexts.find(0), UNNUMBERED);
     }
 }

@@ -82,9 +82,13 @@ impl Ledger<'_> {
     fn settle(&self, now: &Now, event: &Event) {
         if event.result != 0 {
             self.failed_to_free(now, event, event.entry);
-        } else if let Some((_, entry)) = self.live.table().get(event.entry)
-            && self.live.end(event.entry, State::Freeing)
-        {
+            return;
+        }
+        let Some((_, entry)) = self.live.table().get(event.entry) else { return };
+        if entry.class == Class::Pool && self.leaves(now, event.entry, &entry) {
+            return;
+        }
+        if self.live.end(event.entry, State::Freeing) {
             self.count_given(now, &entry);
         }
     }
@@ -109,6 +113,7 @@ impl Ledger<'_> {
             self.gauges.release(entry.device, entry.size);
         } else if entry.class == Class::PoolBlock {
             self.pool_allocated(now, entry.device, entry.size.wrapping_neg());
+            self.block_ended(now, entry);
         }
     }
 

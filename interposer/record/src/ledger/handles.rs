@@ -14,6 +14,7 @@ use core::sync::atomic::{Ordering::SeqCst, fence};
 
 use hook::event::{Event, NO_ENTRY};
 use wire::{
+    device::UNKNOWN,
     header::Counter,
     live::{Entry, FLAG_RELEASED, LINK_MAPPING, LINK_REFERENCE, State},
     record::{Class, Record, Verb},
@@ -41,10 +42,15 @@ pub(super) const fn points_at_handle(class: Class) -> bool {
 }
 
 impl Ledger<'_> {
+    /// The handle that has this value. Of one that another thread is just releasing it is not known yet
+    /// whether that was the last reference.
     fn find_handle(&self, handle: u64) -> Option<(u32, Entry)> {
-        self.live.table().find(handle, State::Valid, |entry| {
-            is_handle(entry.class) && entry.flags & FLAG_RELEASED == 0
-        })
+        let find = |state| {
+            self.live.table().find(handle, state, |entry| {
+                is_handle(entry.class) && entry.flags & FLAG_RELEASED == 0
+            })
+        };
+        find(State::Valid).or_else(|| find(State::Freeing))
     }
 
     /// Counts a new mapping at its handle, and returns the handle's entry. What was imported shows
@@ -63,9 +69,7 @@ impl Ledger<'_> {
     /// is found where it is mapped.
     pub(super) fn bound(&self, event: &Event) -> u32 {
         let index = if event.aux == 0 {
-            let is_mapping = |entry: &Entry| entry.class == Class::Mapping;
-            let mapping = self.live.table().find(event.extra, State::Valid, is_mapping);
-            mapping.map(|(_, mapping)| mapping.native)
+            self.mapping_around(event.extra).map(|mapping| mapping.native)
         } else {
             self.find_handle(event.aux).map(|(index, _)| index)
         };
@@ -74,9 +78,25 @@ impl Ledger<'_> {
         index
     }
 
-    /// The bindings of `device` in a range of a multicast object or endpoint ended.
+    /// The mapping that `address` lies in. Most often it is the first byte; for any other the whole table
+    /// is looked through.
+    fn mapping_around(&self, address: u64) -> Option<Entry> {
+        let is_mapping = |entry: &Entry| entry.class == Class::Mapping;
+        let begins = self.live.table().find(address, State::Valid, is_mapping);
+        begins.map(|(_, mapping)| mapping).or_else(|| {
+            let around = |entry: &Entry| address.wrapping_sub(entry.address) < entry.size;
+            self.valid().map(|(_, entry)| entry).find(|entry| is_mapping(entry) && around(entry))
+        })
+    }
+
+    /// The bindings of `device` in a range of a multicast object or endpoint ended; of all devices where
+    /// none is named, because the endpoint ended.
     pub(super) fn unbound(&self, now: &Now, event: &Event) {
         self.called();
+        if event.device == UNKNOWN {
+            self.end_bindings_in(now, event, event.address, event.size);
+            return;
+        }
         let end = event.address.saturating_add(event.size);
         let mut address = event.address;
         while address < end {
@@ -140,8 +160,7 @@ impl Ledger<'_> {
         self.live.table().link_add(index, LINK_REFERENCE);
         if entry.flags & FLAG_RELEASED != 0 {
             self.live.table().unflag(index, FLAG_RELEASED);
-            let record = now.record(Verb::Retained, entry.class, event);
-            self.ring.publish(&Record { size: entry.size, device: entry.device, ..record });
+            self.has_name_again(now, event, entry);
         }
     }
 
@@ -158,6 +177,7 @@ impl Ledger<'_> {
         }
         let Some(link) = self.live.table().link_sub(event.entry, LINK_REFERENCE) else { return };
         if references(link) > 0 {
+            self.keep(now, event);
             return;
         }
         let Some((state, entry)) = self.live.table().get(event.entry) else { return };
@@ -180,25 +200,38 @@ impl Ledger<'_> {
         }
     }
 
+    /// A release that seemed to be of the last reference was not: another thread took one meanwhile.
+    fn keep(&self, now: &Now, event: &Event) {
+        if let Some((State::Freeing, entry)) = self.live.table().get(event.entry)
+            && self.live.table().shift(event.entry, State::Freeing, State::Valid)
+        {
+            self.has_name_again(now, event, &entry);
+        }
+    }
+
+    fn has_name_again(&self, now: &Now, event: &Event, entry: &Entry) {
+        let record = now.record(Verb::Retained, entry.class, event);
+        self.ring.publish(&Record { size: entry.size, device: entry.device, ..record });
+    }
+
     fn end_handle(&self, now: &Now, event: &Event, index: u32, from: State) {
         if let Some((_, entry)) = self.live.table().get(index)
             && self.live.end(index, from)
         {
             self.count_given(now, &entry);
             if entry.class == Class::Multicast {
-                self.end_bindings_of(now, event, &entry);
+                self.end_bindings_in(now, event, entry.address, entry.size);
             }
         }
     }
 
-    /// A multicast object ended, and with it what was bound to it on any device. That is rare enough
-    /// to look through the whole table.
-    fn end_bindings_of(&self, now: &Now, event: &Event, object: &Entry) {
-        let end = object.address.saturating_add(object.size);
-        for index in 0..u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX) {
-            let Some((State::Valid, entry)) = self.live.table().get(index) else { continue };
-            let is_inside = (object.address..end).contains(&entry.address)
-                && entry.address.wrapping_sub(object.address).is_multiple_of(GRAIN);
+    /// A multicast object or an endpoint ended, and with it what was bound to it on any device. That is
+    /// rare enough to look through the whole table.
+    fn end_bindings_in(&self, now: &Now, event: &Event, start: u64, size: u64) {
+        let end = start.saturating_add(size);
+        for (index, entry) in self.valid() {
+            let is_inside = (start..end).contains(&entry.address)
+                && entry.address.wrapping_sub(start).is_multiple_of(GRAIN);
             if entry.class == Class::Binding && is_inside {
                 self.end_binding(now, event, index, &entry);
             }

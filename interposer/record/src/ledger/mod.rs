@@ -6,6 +6,7 @@ mod gauges;
 mod give;
 mod handles;
 mod holdings;
+mod leaving;
 mod marks;
 mod pools;
 mod sweep;
@@ -25,8 +26,8 @@ use wire::{
     device,
     header::{self, Counter, Mode, Reason, mode_word},
     layout::Sections,
-    live::{Entry, Table},
-    record::{Class, FLAG_PRIVATE, FLAG_SECOND, NO_STACK, Record, Verb},
+    live::{Entry, State, Table},
+    record::{Class, FLAG_PRIVATE, FLAG_SECOND, NO_STACK, Record, Step, Verb},
     ring::Producer,
     text::DETAIL,
 };
@@ -40,7 +41,7 @@ use crate::{
     sys,
 };
 use handles::points_at_handle;
-use {contexts::Contexts, gauges::Gauges, holdings::Holdings, marks::Names};
+use {contexts::Contexts, gauges::Gauges, holdings::Holdings, leaving::Leaving, marks::Names};
 
 /// One process's ledger.
 pub struct Ledger<'a> {
@@ -56,6 +57,7 @@ pub struct Ledger<'a> {
     contexts: Contexts,
     /// Pools seen so far; a pool's ordinal is its number.
     pools: AtomicU64,
+    leaving: Leaving,
     /// Driver events so far, to know when to read the process's title again.
     calls: AtomicU64,
     stopped: AtomicBool,
@@ -112,6 +114,7 @@ impl<'a> Ledger<'a> {
             names: Names::new(&sections)?,
             contexts: Contexts::new(),
             pools: AtomicU64::new(0),
+            leaving: Leaving::new(),
             calls: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             shares: AtomicBool::new(false),
@@ -209,6 +212,9 @@ impl<'a> Ledger<'a> {
     /// A call after which the driver may hold more or less for itself.
     fn step(&self, now: &Now, event: &Event) {
         self.called();
+        if event.aux == Step::ContextMade as u64 && event.extra != 0 {
+            self.contexts.own(event.address);
+        }
         let Ids { native, python } = self.ids(now, true);
         let record = now.record(Verb::Called, Class::None, event);
         self.ring.publish(&Record { aux: event.aux, native, python, ..record });
@@ -246,6 +252,15 @@ impl<'a> Ledger<'a> {
         if calls.is_power_of_two() {
             start::command(self.sections.text);
         }
+    }
+
+    /// All that is held, with its index. To walk through the table takes milliseconds: for what is rare.
+    fn valid(&self) -> impl Iterator<Item = (u32, Entry)> {
+        let capacity = u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX);
+        (0..capacity).filter_map(|index| match self.live.table().get(index) {
+            Some((State::Valid, entry)) => Some((index, entry)),
+            _ => None,
+        })
     }
 
     /// The slot of something that ends: its entry's stacks, and its age.

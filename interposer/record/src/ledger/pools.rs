@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 use hook::event::Event;
 use wire::{
-    live::{Entry, State},
+    live::{Entry, FLAG_RELEASED, State},
     record::{Class, NO_STACK, Record, Verb},
 };
 
@@ -15,26 +15,31 @@ use super::{Ids, Ledger, Now, private};
 pub(super) struct Pool {
     /// Its number.
     pub(super) ordinal: u16,
+    /// The device it lies on.
+    pub(super) device: u8,
     /// Whether it was not known before.
     pub(super) is_new: bool,
 }
 
 impl Ledger<'_> {
+    /// A pool that was destroyed has no name, even if its reserve is still there.
     fn find_pool(&self, class: Class, address: u64) -> Option<(u32, Entry)> {
-        self.live.table().find(address, State::Valid, |entry| entry.class == class)
+        self.live.table().find(address, State::Valid, |entry| {
+            entry.class == class && entry.flags & FLAG_RELEASED == 0
+        })
     }
 
     /// The pool `event.aux` of an allocation. Most pools are never made by a call that is seen:
     /// every device has one from the beginning.
     pub(super) fn pool_of_block(&self, now: &Now, event: &Event) -> Pool {
         if let Some((_, entry)) = self.find_pool(Class::Pool, event.aux) {
-            return Pool { ordinal: entry.link, is_new: false };
+            return Pool { ordinal: entry.link, device: entry.device, is_new: false };
         }
         let ids = self.ids(now, true);
         let entry = self.pool_entry(now, Class::Pool, event.aux, event, ids);
         self.insert_pool(&entry);
         let ordinal = self.find_pool(Class::Pool, event.aux).map_or(0, |(_, entry)| entry.link);
-        Pool { ordinal, is_new: true }
+        Pool { ordinal, device: event.device, is_new: true }
     }
 
     fn pool_entry(&self, now: &Now, class: Class, pool: u64, event: &Event, ids: Ids) -> Entry {
@@ -62,10 +67,26 @@ impl Ledger<'_> {
         true
     }
 
+    /// With a device's primary context all that lay in its pools is gone, and so is what they held. What a
+    /// driver keeps all the same is read once more.
+    pub(super) fn empty_pools(&self, device: u8) {
+        let is_its = |entry: &Entry| entry.class == Class::Pool && entry.device == device;
+        for (index, _) in self.valid().filter(|(_, entry)| is_its(entry)) {
+            if let Some(before) = self.live.table().resize(index, 0) {
+                self.gauges.release(device, before);
+            }
+        }
+    }
+
     /// What the driver says a pool holds.
     pub(super) fn pool_reading(&self, now: &Now, event: &Event) {
         let class = if event.class == Class::Graph { Class::Graph } else { Class::Pool };
-        let known = self.find_pool(class, event.address);
+        // A driver may still tell of one that was destroyed.
+        let destroyed = || {
+            let is_it = |entry: &Entry| entry.class == class;
+            self.live.table().find(event.address, State::Valid, is_it)
+        };
+        let known = self.find_pool(class, event.address).or_else(destroyed);
         // What another process's pool holds is in that one's books. Not asked of a pool that is known:
         // to find nothing takes long, and one that a process opened of its own is its own.
         if known.is_none() && self.find_pool(Class::ImportedPool, event.address).is_some() {

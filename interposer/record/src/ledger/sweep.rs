@@ -2,7 +2,7 @@
 
 use hook::event::Event;
 use wire::{
-    live::{Entry, State},
+    live::State,
     record::{Class, Record, Verb},
 };
 
@@ -12,17 +12,25 @@ impl Ledger<'_> {
     /// Ends all that the context, or with `aux` 0 the device's primary context, held.
     pub(super) fn reset(&self, now: &Now, event: &Event) {
         self.called();
-        let context = self.contexts.number(event.aux);
-        for index in 0..u32::try_from(self.live.table().capacity()).unwrap_or(u32::MAX) {
-            let Some((State::Valid, entry)) = self.live.table().get(index) else { continue };
-            let ends = if event.aux == 0 {
-                entry.device == event.device && ends_with_device(entry.class)
+        let context = self.contexts.find(event.aux);
+        for (index, entry) in self.valid() {
+            let of = if is_of_a_context(entry.class) { entry.link } else { UNNUMBERED };
+            let ends = if event.aux != 0 {
+                context != UNNUMBERED && of == context
             } else {
-                context != UNNUMBERED && is_of(&entry, context)
+                entry.device == event.device
+                    && ends_with_device(entry.class)
+                    // What the program made contexts of its own for lives on in them.
+                    && !self.contexts.is_own(of)
             };
             if ends && self.live.end(index, State::Valid) {
                 self.count_given(now, &entry);
             }
+        }
+        if event.aux == 0 {
+            self.empty_pools(event.device);
+        } else {
+            self.contexts.forget(context);
         }
         self.ring
             .publish(&Record { aux: event.aux, ..now.record(Verb::Reset, Class::None, event) });
@@ -45,7 +53,16 @@ const fn ends_with_device(class: Class) -> bool {
     )
 }
 
-/// Whether the entry carries the number of `context`; other classes' links are something else.
-const fn is_of(entry: &Entry, context: u16) -> bool {
-    matches!(entry.class, Class::Linear | Class::Managed | Class::Array) && entry.link == context
+/// Whether entries of this class have the number of their context as their link.
+pub(super) const fn is_of_a_context(class: Class) -> bool {
+    matches!(
+        class,
+        Class::Linear
+            | Class::Managed
+            | Class::Host
+            | Class::Array
+            | Class::IpcImport
+            | Class::External
+            | Class::View
+    )
 }

@@ -7,7 +7,14 @@ use wire::{
     record::{Class, FLAG_SECOND, FLAG_UNLISTED, Record, Verb},
 };
 
-use super::{Ids, Ledger, Now, gauges::is_reserved, holdings::is_piece, private};
+use super::{
+    Ids, Ledger, Now, gauges::is_reserved, holdings::is_piece, private, sweep::is_of_a_context,
+};
+
+/// Whether the slot of what was taken names the context too.
+const fn has_context_as_aux(class: Class) -> bool {
+    matches!(class, Class::Linear | Class::Managed | Class::Array)
+}
 
 impl Ledger<'_> {
     /// Enters what a successful call took into the live table; of a failed call only the timeline
@@ -24,6 +31,9 @@ impl Ledger<'_> {
         let pool = (event.class == Class::PoolBlock && event.result == 0)
             .then(|| self.pool_of_block(now, event));
         let first_of_pool = pool.is_some_and(|pool| pool.is_new);
+        // A pool may give to streams of other devices than its own, which is the one that has less.
+        let device = pool.map_or(event.device, |pool| pool.device);
+        let event = &Event { device, ..*event };
         let ids = self.ids(now, !is_piece || first_of_pool);
         if event.result != 0 {
             self.slot(now, Verb::Failed, event, ids, 0);
@@ -41,8 +51,9 @@ impl Ledger<'_> {
             link: 0,
         };
         let listed = match event.class {
-            Class::Linear | Class::Managed | Class::Array => {
-                self.insert(&Entry { link: self.contexts.number(event.aux), ..entry })
+            class if is_of_a_context(class) => {
+                let context = if has_context_as_aux(class) { event.aux } else { event.extra };
+                self.insert(&Entry { link: self.contexts.number(context), ..entry })
             }
             Class::Handle | Class::ImportedHandle | Class::Multicast => {
                 self.insert(&Entry { link: LINK_REFERENCE, ..entry })
