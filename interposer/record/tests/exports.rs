@@ -120,6 +120,19 @@ fn an_export_of_memory_nobody_saw_taken_is_in_the_timeline_only() {
     assert_eq!((record.verb, record.size, record.aux), (Verb::Export, 64, NAME));
 }
 
+#[test]
+fn a_mapping_that_goes_out_as_a_dma_buffer_leaves_nothing_behind_when_it_ends() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 0x77, PAGE);
+    map(&mut subject, PAGE, 0x77);
+    export(&mut subject, Class::Mapping, PAGE, 0);
+    subject.give(Class::Mapping, PAGE, PAGE, 0);
+    subject.give(Class::Handle, 0x77, 0, 0);
+    let file = subject.file();
+    assert!(file.live().is_empty(), "{:?}", file.live());
+    assert!(file.records().iter().any(|record| record.verb == Verb::Export));
+}
+
 fn import(subject: &mut Subject, handle: u64, identity: u64) {
     let event =
         Event { address: handle, aux: identity, ..Subject::event(Op::Took, Class::ImportedHandle) };

@@ -47,7 +47,8 @@ impl Ledger<'_> {
     pub(super) fn exported(&self, now: &Now, event: &Event) {
         self.called();
         let thing = self.find_thing(event.class, event.address);
-        if let Some(thing) = &thing {
+        // A range that goes out as a DMA buffer shows a mapping, which has none.
+        if let Some(thing) = thing.as_ref().filter(|thing| can_be_shared(thing.class)) {
             self.identify(now, thing, event.aux);
         }
         let ids = self.ids(now, true);
