@@ -49,7 +49,8 @@ def multicast():
     va = call(cu.cuMemAddressReserve, 4 * GRANULE, 0, 0, 0)
     call(cu.cuMemMap, va, 4 * GRANULE, 0, mapped, 0)
     call(cu.cuMulticastBindMem, team, 0, bound, 0, 4 * GRANULE, 0)
-    call(cu.cuMulticastBindAddr, team, 4 * GRANULE, va, 4 * GRANULE, 0)
+    # From inside of the mapping on.
+    call(cu.cuMulticastBindAddr, team, 4 * GRANULE, int(va) + GRANULE, 2 * GRANULE, 0)
     call(cu.cuMemUnmap, va, 4 * GRANULE)
     for handle in bound, mapped:
         call(cu.cuMemRelease, handle)
