@@ -15,9 +15,9 @@ use crate::{
     call::{Call, send},
     driver::Driver,
     event::{ABI, Event, Op, Recorder},
-    linkage::{Entry, Linkage},
+    linkage::{Hidden, Linkage},
     loader,
-    table::{Api, COUNT},
+    table::{Api, Row},
 };
 
 /// Nothing has happened yet.
@@ -57,10 +57,7 @@ impl Hooks {
     /// Hooks that do nothing until a driver call succeeds; then `open` gives the recorder, or null
     /// if there will be no recording.
     #[must_use]
-    pub const fn new(
-        hidden: &'static [Entry; COUNT],
-        open: fn(&Linkage) -> *const Recorder,
-    ) -> Self {
+    pub const fn new(hidden: &'static Hidden, open: fn(&Linkage) -> *const Recorder) -> Self {
         Self {
             linkage: Linkage::new(hidden),
             driver: Driver::new(),
@@ -122,9 +119,19 @@ impl Hooks {
         bits(self.devices.load(Relaxed))
     }
 
-    /// Counts a name that `cuGetProcAddress` answered with an address nobody exports.
+    /// Counts a name that was answered with a function the hooks do not know, or with one too many.
     pub fn count_unmapped(&self) {
         self.unmapped.fetch_add(1, Relaxed);
+    }
+
+    /// The hook to hand out in place of `real`, which a look-up of `row` returned; `None`, counted, if
+    /// there is none left for it.
+    pub(crate) fn wrap(&self, row: &Row, real: usize) -> Option<usize> {
+        let hook = self.linkage.wrap(row, real);
+        if hook.is_none() {
+            self.count_unmapped();
+        }
+        hook
     }
 
     /// Captures under way.

@@ -5,6 +5,11 @@
 //! may be another preloaded library's. The *hidden* one is what `dlsym` and `cuGetProcAddress` hand
 //! out; its real function is what that look-up returned. With one entry for both, an interposer
 //! that looks its own real function up through us would call itself for ever.
+//!
+//! There are two hidden entries, because look-ups may return two functions of one name: an
+//! interposer with a `dlsym` of its own gives its own one to those who ask by `dlsym`, and leaves to
+//! the driver who asks by `cuGetProcAddress`. Calls of either are the program's. Where the one
+//! calls the other through us, the inner call only passes on.
 
 use core::{
     ops::ControlFlow,
@@ -18,6 +23,11 @@ use crate::{
     elf::{self, Object},
     table::{Api, COUNT, ROWS, Row},
 };
+
+/// Real functions of one name that look-ups may give.
+pub const PLACES: usize = 2;
+/// The hidden entries, in the order of the table, for each of those.
+pub type Hidden = [[Entry; COUNT]; PLACES];
 
 /// Address of a hidden entry.
 #[derive(Clone, Copy, Debug)]
@@ -41,27 +51,27 @@ pub enum Found {
 
 /// The real functions of one process.
 pub struct Linkage {
-    hidden: &'static [Entry; COUNT],
+    hidden: &'static Hidden,
     next: [AtomicUsize; COUNT],
-    given: [AtomicUsize; COUNT],
+    given: [[AtomicUsize; COUNT]; PLACES],
 }
 
 impl Linkage {
-    /// With no function found. `hidden` are the entries in the order of the table; they lie in the
-    /// object after which real functions are looked for.
+    /// With no function found. The `hidden` entries lie in the object after which real functions are
+    /// looked for.
     #[must_use]
-    pub const fn new(hidden: &'static [Entry; COUNT]) -> Self {
+    pub const fn new(hidden: &'static Hidden) -> Self {
         Self {
             hidden,
             next: [const { AtomicUsize::new(0) }; COUNT],
-            given: [const { AtomicUsize::new(0) }; COUNT],
+            given: [const { [const { AtomicUsize::new(0) }; COUNT] }; PLACES],
         }
     }
 
     /// Some address inside the preload library.
     #[must_use]
     pub fn inside(&self) -> usize {
-        let [first, ..] = self.hidden;
+        let [[first, ..], ..] = self.hidden;
         first.0 as usize
     }
 
@@ -75,11 +85,12 @@ impl Linkage {
         Some(slot.load(Relaxed)).filter(|address| *address != 0)
     }
 
-    /// The real function of a hidden entry.
+    /// The real function of the hidden entry at `place`.
     #[must_use]
-    pub fn given(&self, api: Api) -> Option<usize> {
+    pub fn given(&self, place: usize, api: Api) -> Option<usize> {
+        let slot = self.given.get(place)?.get(api as usize)?;
         // Pairs with the exchange in `wrap`.
-        self.given.get(api as usize).map(|slot| slot.load(Acquire)).filter(|address| *address != 0)
+        Some(slot.load(Acquire)).filter(|address| *address != 0)
     }
 
     /// Looks for every function not found so far, in one walk.
@@ -114,24 +125,20 @@ impl Linkage {
         elf::containing(real, look).unwrap_or(Found::Unknown)
     }
 
-    /// What to hand out in place of `real`, which a look-up of `row` returned.
-    ///
-    /// The first real function of a row stays. Should a look-up find another one later (somebody
-    /// interposes beside us), that one is handed out as it is, and whoever it calls in the end is
-    /// the one that is wrapped.
+    /// What to hand out in place of `real`, which a look-up of `row` returned; `None` if look-ups
+    /// returned as many others as there are places, which stay: whoever asks gets `real` itself.
     #[must_use]
-    pub fn wrap(&self, row: &Row, real: usize) -> usize {
-        let (Some(slot), Some(hook)) =
-            (self.given.get(row.api as usize), self.hidden.get(row.api as usize))
-        else {
-            return real;
-        };
-        // Release: pairs with the load in `given` of whoever calls the entry handed out.
-        match slot.compare_exchange(0, real, Release, Relaxed) {
-            Ok(_) => hook.0 as usize,
-            Err(before) if before == real => hook.0 as usize,
-            Err(_) => real,
+    pub fn wrap(&self, row: &Row, real: usize) -> Option<usize> {
+        for (given, hidden) in self.given.iter().zip(self.hidden) {
+            let (slot, hook) = (given.get(row.api as usize)?, hidden.get(row.api as usize)?);
+            // Release: pairs with the load in `given` of whoever calls the entry handed out.
+            match slot.compare_exchange(0, real, Release, Relaxed) {
+                Ok(_) => return Some(hook.0 as usize),
+                Err(before) if before == real => return Some(hook.0 as usize),
+                Err(_) => {}
+            }
         }
+        None
     }
 
     /// Whether `address` is a function of the preload library itself.
@@ -155,8 +162,10 @@ fn is_libcuda(object: &Object<'_>) -> bool {
 mod tests {
     use super::*;
 
+    const ENTRIES: [*const (); PLACES] = [linkage as *const (), is_libcuda as *const ()];
+
     fn linkage() -> Linkage {
-        static HIDDEN: [Entry; COUNT] = [Entry(linkage as *const ()); COUNT];
+        static HIDDEN: Hidden = [[Entry(ENTRIES[0]); COUNT], [Entry(ENTRIES[1]); COUNT]];
         Linkage::new(&HIDDEN)
     }
 
@@ -166,14 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_real_function_stays_and_another_is_handed_out_bare() {
+    fn two_real_functions_of_a_name_have_a_hook_each_and_a_third_is_handed_out_bare() {
         let linkage = linkage();
         let row = Api::cuMemAlloc_v2.row().unwrap();
-        assert_eq!(linkage.given(row.api), None);
-        assert_eq!(linkage.wrap(row, 0x1000), linkage.inside());
-        assert_eq!(linkage.wrap(row, 0x1000), linkage.inside());
-        assert_eq!(linkage.wrap(row, 0x2000), 0x2000);
-        assert_eq!(linkage.given(row.api), Some(0x1000));
+        assert_eq!(linkage.given(0, row.api), None);
+        let [first, second] = ENTRIES.map(|entry| Some(entry as usize));
+        for _ in 0..2 {
+            assert_eq!(linkage.wrap(row, 0x1000), first);
+            assert_eq!(linkage.wrap(row, 0x2000), second);
+            assert_eq!(linkage.wrap(row, 0x3000), None);
+        }
+        let given = [0, 1, 2].map(|place| linkage.given(place, row.api));
+        assert_eq!(given, [Some(0x1000), Some(0x2000), None]);
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn stand_in(hooks: &Hooks, name: &[u8], version: i32, flags: u64, real: usize) -
             table::by_query(name, version, flags)?
         }
     };
-    Some(linkage.wrap(row, real))
+    hooks.wrap(row, real)
 }
 
 /// What `dlsym(handle, name)` shall return to `caller`; `None` if the real one shall answer the
@@ -140,7 +140,7 @@ pub unsafe fn dlsym(
         return None;
     }
     loader::pin(&hooks.linkage, found);
-    Some(hooks.linkage.wrap(row, found))
+    Some(hooks.wrap(row, found).unwrap_or(found))
 }
 
 /// Whether `dlvsym(RTLD_NEXT, "dlsym", ...)` from `caller` is a search for the next `dlsym` whose

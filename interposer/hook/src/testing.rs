@@ -9,7 +9,7 @@ use crate::{
     call::Call,
     event::{ABI, Event, NO_ENTRY, Op, Recorder, Thread},
     hooks::Hooks,
-    linkage::{Entry, Linkage},
+    linkage::{Entry, Hidden, Linkage, PLACES},
     table::{Api, COUNT},
 };
 
@@ -39,7 +39,7 @@ unsafe extern "C" fn record(event: *mut Event) {
     EVENTS.with_borrow_mut(|events| events.push(*event));
 }
 
-static HIDDEN: [Entry; COUNT] = [Entry(record as *const ()); COUNT];
+static HIDDEN: Hidden = [[Entry(record as *const ()); COUNT]; PLACES];
 
 /// Hooks whose recorder is opened by the first success.
 pub fn idle() -> Hooks {

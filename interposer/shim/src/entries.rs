@@ -1,12 +1,12 @@
-//! The exported and the hidden entry of each hook: see `hook::linkage` for why there are two.
+//! The exported and the hidden entries of each hook: see `hook::linkage` for why there are several.
 
 use core::mem::transmute;
 
 use hook::{
     abi::{NOT_INITIALIZED, Status},
     call::Call,
-    linkage::Entry,
-    table::{Api, COUNT},
+    linkage::{Entry, Hidden},
+    table::Api,
 };
 
 use crate::{HOOKS, thread};
@@ -53,12 +53,12 @@ macro_rules! entries {
             )*
         }
 
-        /// For callers that looked the names up.
+        /// For callers that looked the names up, one for each place.
         mod hidden {
             use super::*;
             $(
-                pub unsafe extern "C" fn $symbol($($arg: $type),*) -> Status {
-                    let Some(real) = HOOKS.linkage.given(Api::$symbol) else {
+                pub unsafe extern "C" fn $symbol<const PLACE: usize>($($arg: $type),*) -> Status {
+                    let Some(real) = HOOKS.linkage.given(PLACE, Api::$symbol) else {
                         return NOT_INITIALIZED;
                     };
                     // SAFETY: the look-up of that name gave this function.
@@ -70,9 +70,15 @@ macro_rules! entries {
         }
 
         /// The hidden entries in the order of the table. Nobody looks torch's functions up.
-        pub static HIDDEN: [Entry; COUNT] = [
-            $(Entry(hidden::$symbol as *const ()),)*
-            $(Entry(exported::$torch as *const ()),)*
+        pub static HIDDEN: Hidden = [
+            [
+                $(Entry(hidden::$symbol::<0> as *const ()),)*
+                $(Entry(exported::$torch as *const ()),)*
+            ],
+            [
+                $(Entry(hidden::$symbol::<1> as *const ()),)*
+                $(Entry(exported::$torch as *const ()),)*
+            ],
         ];
     };
 }

@@ -63,6 +63,20 @@ fn a_neighbour_with_a_dlsym_of_its_own_is_in_force_on_either_side() {
 }
 
 #[test]
+fn beside_a_neighbour_that_answers_one_kind_of_look_up_the_other_is_recorded_too() {
+    let shop = Workshop::with_driver("one_kind");
+    shop.library("limiter.c", "liblimiter.so", &[]);
+    let program = shop.program("two_ways.c", &[]);
+    let bare = shop.run("./liblimiter.so", &[&program]);
+    assert_eq!(bare.stdout, "0 0\n0 0\n0 0\n");
+    assert_eq!(bare.stderr, "limiter saw 2\n");
+    for preload in ["./liblimiter.so:./libmemtrace.so", "./libmemtrace.so:./liblimiter.so"] {
+        let events = shop.run(preload, &[&program]).unchanged(&bare);
+        assert_eq!(calls(&events), ["took cuMemAlloc_v2"; 4], "{preload}");
+    }
+}
+
+#[test]
 fn a_quota_is_in_force_on_either_side_and_memory_is_counted_once() {
     let shop = Workshop::with_driver("quota");
     shop.library("quota.c", "libquota.so", &["-Wl,-Bsymbolic"]);
