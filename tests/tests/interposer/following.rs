@@ -103,6 +103,19 @@ fn the_folder_goes_along_into_an_environment_that_was_made_anew() {
 }
 
 #[test]
+fn torch_memory_saver_is_followed_and_finds_its_own_path_as_it_was_given() {
+    let launcher = Launcher::new("saver");
+    launcher.shop.library("part.c", "libtorch_memory_saver.so", &["-DPART=2"]);
+    let saver = "./libtorch_memory_saver.so";
+    for how in WAYS {
+        let run = launcher.start(how, saver, &[]);
+        assert_eq!(run.stdout, Launcher::said(saver, "-"), "{how}");
+        assert_eq!((run.stderr.as_str(), run.code), ("", Some(0)), "{how}");
+        assert_eq!(calls(&run.events), TAKEN, "{how}");
+    }
+}
+
+#[test]
 fn a_library_that_is_gone_is_not_put_back() {
     let launcher = Launcher::new("gone");
     // The loader has it; in its place the child would find nothing, and say so.

@@ -12,6 +12,8 @@ const PRELOAD: &str = "LD_PRELOAD";
 const NVTX: &str = "NVTX_INJECTION64_PATH";
 /// Where the loader divides a list of libraries. There is no way to write them inside of a path.
 const DIVIDERS: &[u8] = b": ";
+/// The library of torch_memory_saver goes by this.
+const SAVER: &[u8] = b"torch_memory_saver";
 
 /// Which children get the library back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +28,11 @@ enum Wish {
 #[derive(Debug)]
 pub struct Edit<'a> {
     child: Environment<'a>,
-    /// Which entry of the child's names its libraries now, if one does.
+    /// Which entry of the child's is changed; `None` for one more.
     place: Option<usize>,
-    /// Those libraries.
+    /// The libraries it names now.
     before: &'a [u8],
+    /// What is put behind them; may be empty.
     library: &'a [u8],
     /// What else of this process's environment goes along.
     carried: [Option<*const c_char>; 3],
@@ -50,11 +53,19 @@ impl<'a> Edit<'a> {
         if !library.starts_with(b"/") || library.iter().any(|byte| DIVIDERS.contains(byte)) {
             return None;
         }
-        let (place, before) = match child.last(PRELOAD) {
-            Some((place, before)) => (Some(place), before),
+        let first = child.value(PRELOAD).unwrap_or_default();
+        let (place, last) = match child.last(PRELOAD) {
+            Some((place, last)) => (Some(place), last),
             None => (None, &b""[..]),
         };
-        if is_there(before, library) {
+        let beside = is_beside(first, last, library);
+        if beside == Some(first) {
+            return None;
+        }
+        // Whoever starts the child knows the first, and may have changed it since.
+        let before = if beside.is_some() { first } else { last };
+        let there = is_there(before, library);
+        if there && beside.is_none() {
             return None;
         }
         let own = own()?;
@@ -64,15 +75,18 @@ impl<'a> Edit<'a> {
             Wish::Replaced => !removed,
             Wish::All => true,
         };
-        if !wanted {
+        let adds = wanted && !there;
+        if !adds && beside.is_none() {
             return None;
         }
+        let place = place.filter(|_| beside.is_some() || !names_saver(before));
         // Another tool may listen to NVTX in this process: then it is not our variable.
         let nvtx = own.value(NVTX).is_some_and(|value| value == library);
         let carried = [Some("MEMTRACE_DIR"), Some("MEMTRACE_FOLLOW"), nvtx.then_some(NVTX)]
-            .map(|name| name.filter(|name| child.entry(name).is_none()))
+            .map(|name| name.filter(|name| adds && child.entry(name).is_none()))
             .map(|name| name.and_then(|name| own.entry(name)));
-        Some(Self { child, place, before: if removed { b"" } else { before }, library, carried })
+        let before = if removed { b"" } else { before };
+        Some(Self { child, place, before, library: if adds { library } else { b"" }, carried })
     }
 
     /// Pointers that have to fit into the room of [`Self::write`].
@@ -115,7 +129,8 @@ impl<'a> Edit<'a> {
 
     /// The changed entry with its NUL.
     fn text(&self) -> impl Iterator<Item = u8> {
-        let divider = if self.before.is_empty() { "" } else { ":" };
+        let alone = self.before.is_empty() || self.library.is_empty();
+        let divider = if alone { "" } else { ":" };
         let parts =
             [PRELOAD.as_bytes(), b"=", self.before, divider.as_bytes(), self.library, b"\0"];
         parts.into_iter().flatten().copied()
@@ -133,6 +148,20 @@ fn wish(child: &Environment<'_>, own: &Environment<'_>) -> Wish {
         Some(b"all") => Wish::All,
         _ => Wish::Replaced,
     }
+}
+
+/// Whether torch_memory_saver is in a list. Before version 0.0.10 it takes what `LD_PRELOAD` says for
+/// the path of its library, and with ours behind it finds no such file. Of two entries of that name a
+/// program finds the first and the loader goes by the last: so the list with ours stands beside the
+/// launcher's own.
+fn names_saver(libraries: &[u8]) -> bool {
+    libraries.windows(SAVER.len()).any(|part| part == SAVER)
+}
+
+/// The libraries before ours in `last`, if that is an entry that was put beside another.
+fn is_beside<'a>(first: &[u8], last: &'a [u8], library: &[u8]) -> Option<&'a [u8]> {
+    let before = last.strip_suffix(library)?.strip_suffix(b":")?;
+    (!ptr::eq(first, last) && names_saver(before)).then_some(before)
 }
 
 /// Whether a list of libraries has ours, from wherever: two copies of it would be too many.
@@ -269,6 +298,30 @@ mod tests {
         assert_eq!(
             edited(&["LD_PRELOAD=/a.so", "LD_PRELOAD=/b.so"], &[]),
             want(["LD_PRELOAD=/a.so", "LD_PRELOAD=/b.so:/opt/libmemtrace.so"])
+        );
+    }
+
+    #[test]
+    fn torch_memory_saver_finds_the_list_that_its_launcher_made() {
+        let list = "LD_PRELOAD=/torch_memory_saver_hook.so";
+        let both = format!("{list}:/opt/libmemtrace.so");
+        assert_eq!(edited(&[list, "A=1"], &[]), want([list, "A=1", &both]));
+        assert_eq!(edited(&[list, "A=1", &both], &["MEMTRACE_FOLLOW=all"]), None);
+        assert_eq!(edited(&[&both], &[]), None, "a list that its launcher made so");
+        // Its program changes the entry that it knows.
+        let changed = ["LD_PRELOAD=/a.so", "A=1", &both];
+        let followed = "LD_PRELOAD=/a.so:/opt/libmemtrace.so";
+        assert_eq!(edited(&changed, &[]), want(["LD_PRELOAD=/a.so", "A=1", followed]));
+        let kept = "LD_PRELOAD=/opt/libmemtrace.so /a.so";
+        assert_eq!(edited(&[kept, &both], &[]), want([kept, kept]));
+        for follow in ["MEMTRACE_FOLLOW=1", "MEMTRACE_FOLLOW=0"] {
+            let removed = ["LD_PRELOAD=", &both, follow];
+            assert_eq!(edited(&removed, &[]), want(["LD_PRELOAD=", "LD_PRELOAD=", follow]));
+        }
+        let unwanted = ["LD_PRELOAD=/a.so", &both, "MEMTRACE_FOLLOW=0"];
+        assert_eq!(
+            edited(&unwanted, &[]),
+            want(["LD_PRELOAD=/a.so", "LD_PRELOAD=/a.so", "MEMTRACE_FOLLOW=0"])
         );
     }
 
