@@ -39,6 +39,20 @@ def test_each_name_asked_in_each_way(machine, driver, built):
         assert given == {symbols.all[name] for name in has}, f"the versions and flags that were asked give all, {way}"
 
 
+def test_each_hook_is_that_of_the_function_that_the_driver_gave(machine, driver, built):
+    """Version and flavour: a hook of the same name with other arguments would be no better than none."""
+    symbols, bare, traced = ask(machine, driver, built)
+    hooks = {answer.name: answer.offset for answer in traced if answer.way == "dlsym" and answer.object == OURS}
+    assert len(set(hooks.values())) == len(hooks), "each name has a hook of its own"
+    # Two functions may be one: then the hook of either will do.
+    of = {}
+    for name in hooks:
+        of.setdefault((base(name), symbols.all[name]), set()).add(hooks[name])
+    for without, with_us in zip(bare, traced):
+        if with_us.object == OURS and with_us.way in ("four", "five"):
+            assert with_us.offset in of[without.name, without.offset], (without, with_us)
+
+
 def test_each_address_of_a_hooked_name_is_one_of_its_symbols(machine, driver, built):
     """What the look-up by address rests on; where it is not so, the user is told."""
     symbols, bare, _ = ask(machine, driver, built)

@@ -1,12 +1,13 @@
 """`memtrace doctor` says whether tracing works, and where it does not, why and what to do."""
 
 import json
+import pathlib
 import shutil
 import subprocess
 
 import pytest
 from conftest import PROGRAMS
-from machine import MEMTRACE, VGPU
+from machine import CHECKOUT, MEMTRACE, VGPU
 
 DRIVER = {"LD_LIBRARY_PATH": VGPU}
 NAMESPACE = ["unshare", "--mount", "--map-root-user"]
@@ -118,6 +119,9 @@ def test_a_program_with_the_sanitizer_s_library_wants_it_first(machine):
     sanitizer = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     first = f"{sanitizer.stdout.strip()}:{machine.preload()['LD_PRELOAD']}"
     assert machine.run(program, LD_PRELOAD=first).returncode == 0, "and its advice helps"
+    lenient = {"ASAN_OPTIONS": "verify_asan_link_order=0"}
+    assert only(doctor(machine, program, **DRIVER, **lenient)[1], "preloads")[0] == "ok"
+    assert machine.run(program, **machine.preload(), **lenient).returncode == 0, "nor does it end it"
 
 
 def test_what_others_preload_is_told_in_its_order(machine):
@@ -125,12 +129,40 @@ def test_what_others_preload_is_told_in_its_order(machine):
     answer, checks = doctor(machine, **DRIVER, LD_PRELOAD=str(library))
     assert only(checks, "preloads") == ("ok", "asked in this order: a (2 of our functions), libmemtrace.so")
     mark, says = only(checks, "names")
-    assert mark == "warning" and f"{library} comes before the library for programs linked to 2" in says
+    assert mark == "warning" and f"{library} answers before the library to 2 hooked names" in says
     assert only(checks, "trial")[0] == "ok" and answer["works"]
     ours = machine.preload()["LD_PRELOAD"]
     _, checks = doctor(machine, **DRIVER, LD_PRELOAD=f"{ours}:{library}")
     assert only(checks, "preloads")[1] == "asked in this order: libmemtrace.so, a (2 of our functions)"
     assert only(checks, "names")[0] == "ok"
+
+
+def test_a_neighbour_with_a_dlsym_of_its_own_answers_first_and_is_no_reason_to_fail(machine):
+    source = (CHECKOUT / "tests/tests/interposer/c/limiter.c").read_text()
+    library = compiled(machine, "-shared", "-fPIC", "-ldl", source=source)
+    for preload in (f"{library}", f"{machine.preload()['LD_PRELOAD']}:{library}"):
+        answer, checks = doctor(machine, **DRIVER, LD_PRELOAD=preload)
+        assert "a (1 of our functions, dlsym among them)" in only(checks, "preloads")[1]
+        mark, says = only(checks, "names")
+        assert mark == "warning" and f"{library} answers before the library to 1 hooked name" in says
+        assert only(checks, "trial")[0] == "ok" and answer["works"], "it hands on, and what it hands on is seen"
+
+
+def test_a_script_whose_interpreter_is_not_there_fails(machine):
+    script = machine.scratch / "script"
+    script.write_bytes(b"#!/bin/sh\r\necho\r\n")
+    script.chmod(0o755)
+    mark, says = only(doctor(machine, script, **DRIVER)[1], "program")
+    assert mark == "fails" and says == f"/bin/sh\\r (for {script}) is not there"
+
+
+def test_a_recorder_that_cannot_be_loaded_fails(machine):
+    for part in ("memtrace", "libmemtrace.so", "libmemtrace_core.so"):
+        shutil.copy(pathlib.Path(MEMTRACE).with_name(part), machine.scratch)
+    core = machine.scratch / "libmemtrace_core.so"
+    core.write_bytes(core.read_bytes()[:20_000])
+    out = machine.run(machine.scratch / "memtrace", "doctor", **DRIVER)
+    assert out.returncode == 1 and f"{core} is damaged" in out.stdout, out
 
 
 def test_what_cannot_be_preloaded_is_named(machine):

@@ -78,8 +78,8 @@ pub fn trial(told: &Told) -> Option<Check> {
         Answer::ReadBack { by_name, .. } => Check::warning(
             NAME,
             format!(
-                "the ledger is right; {} were recognised by name only",
-                count(*by_name, "driver function")
+                "the ledger is right; {} gave functions that are known by name only, or not at all",
+                count(*by_name, "look-up")
             ),
             "compare the report's totals with nvidia-smi, and tell us the driver's version",
         ),
@@ -89,7 +89,9 @@ pub fn trial(told: &Told) -> Option<Check> {
 
 fn advice(status: Option<i32>) -> &'static str {
     match status {
-        Some(2) => "the GPU has no memory left for one more context: look who holds it",
+        Some(2) => {
+            "the GPU, or a quota on it, has no memory left for one more context: look who holds it"
+        }
         Some(34) => "this is the toolkit's stub: take its folder out of LD_LIBRARY_PATH",
         Some(46 | 101) => {
             "the GPU is taken or not visible: look at CUDA_VISIBLE_DEVICES, and at the compute mode"

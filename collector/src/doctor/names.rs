@@ -39,8 +39,8 @@ pub struct Names {
     pub unknown: BTreeSet<String>,
     /// Names that the driver answered with a later version of the function than is hooked.
     pub later: BTreeSet<String>,
-    /// Libraries whose functions come before ours for programs that are linked to the names, and how
-    /// many.
+    /// Libraries that answer before ours, to programs that are linked to the names or look them up,
+    /// and for how many names.
     pub before: BTreeMap<String, usize>,
 }
 
@@ -53,6 +53,7 @@ pub fn ask(driver: &Driver, path: &Path, library: &Elf, real: &Elf) -> Names {
         path,
         hooks: hooks.map(String::as_str).collect(),
         symbols: BTreeMap::new(),
+        before: BTreeMap::new(),
         names: Names::default(),
     };
     for (name, offset) in &real.exported {
@@ -66,7 +67,8 @@ pub fn ask(driver: &Driver, path: &Path, library: &Elf, real: &Elf) -> Names {
         };
         asked.by_query((hook, form), (driver.real(*offset), form));
     }
-    asked.names
+    let before = asked.before.into_iter().map(|(file, names)| (file, names.len()));
+    Names { before: before.collect(), ..asked.names }
 }
 
 /// The names while they are asked for.
@@ -77,6 +79,8 @@ struct Asked<'a> {
     hooks: BTreeSet<&'a str>,
     /// The driver's symbols by their place in its file.
     symbols: BTreeMap<u64, Vec<&'a String>>,
+    /// As in [`Names`], with the names.
+    before: BTreeMap<String, BTreeSet<String>>,
     names: Names,
 }
 
@@ -98,13 +102,32 @@ impl Asked<'_> {
                 continue;
             }
             self.names.found += 1;
-            if !self.is_ours(found) {
-                self.names.bare.insert(format!("{name} by dlsym"));
+            let own = self.driver.real(*offset);
+            self.hold_to_hook(name, found, own, || format!("{name} by dlsym"));
+            if let Some(linked) = cuda::linked(name) {
+                self.hold_to_hook(name, linked, own, || format!("{name} by linkage"));
             }
-            if let Some(linked) = cuda::linked(name).filter(|linked| !self.is_ours(*linked)) {
-                let file = cuda::file_of(linked).unwrap_or_default();
-                *self.names.before.entry(file.display().to_string()).or_default() += 1;
+        }
+    }
+
+    /// Whether what was given for a hooked name is our hook. Another library that hooks it too hands
+    /// on to ours, or does not: that the trial tells. What the driver itself has there is a miss.
+    fn hold_to_hook(
+        &mut self,
+        name: &str,
+        given: Function,
+        own: Function,
+        query: impl Fn() -> String,
+    ) {
+        if self.is_ours(given) {
+            return;
+        }
+        match cuda::file_of(given) {
+            Some(file) if cuda::file_of(own).as_ref() != Some(&file) => {
+                let names = self.before.entry(file.display().to_string()).or_default();
+                names.insert(name.to_owned());
             }
+            _ => drop(self.names.bare.insert(query())),
         }
     }
 
@@ -140,11 +163,15 @@ impl Asked<'_> {
         };
         // Two functions may be one: what counts is the one that was asked for.
         let of_base: Vec<_> = symbols.iter().filter(|symbol| base(symbol) == asked).collect();
-        if !of_base.iter().any(|symbol| self.hooks.contains(symbol.as_str())) {
-            let name = of_base.first().copied().or(symbols.first());
-            self.names.later.extend(name.map(|name| (*name).clone()));
-        } else if !self.is_ours(given) {
-            self.names.bare.insert(query());
+        match of_base.iter().find(|symbol| self.hooks.contains(symbol.as_str())) {
+            Some(hooked) => {
+                let name = (**hooked).clone();
+                self.hold_to_hook(&name, given, own, query);
+            }
+            None => {
+                let name = of_base.first().copied().or(symbols.first());
+                self.names.later.extend(name.map(|name| (*name).clone()));
+            }
         }
     }
 }
@@ -167,7 +194,7 @@ pub fn checks(names: &Names) -> Vec<Check> {
         checks.push(Check::fails(
             NAME,
             format!("{} past the hooks: {}", comes(names.bare.len()), some(&names.bare)),
-            "another library answers before ours; take it out of LD_PRELOAD, or put ours before it",
+            "what a program takes by them is not seen: please report this, with the lines above",
         ));
     }
     if !names.altered.is_empty() {
@@ -206,8 +233,8 @@ pub fn checks(names: &Names) -> Vec<Check> {
     for (file, number) in &names.before {
         checks.push(Check::warning(
             NAME,
-            format!("{file} comes before the library for programs linked to {number} hooked names"),
-            "it is asked first and hands on; put memtrace before it to see what it refuses",
+            format!("{file} answers before the library to {}", count(*number as u64, "hooked name")),
+            "what it hands on is seen, if the trial below was; put memtrace before it to see what it refuses",
         ));
     }
     if checks.is_empty() {
@@ -251,8 +278,11 @@ mod tests {
         let mut bad = good.clone();
         bad.bare.extend(["a", "b", "c", "d"].map(str::to_owned));
         bad.unknown.insert("cuMemAlloc".into());
+        bad.before.insert("/x/libquota.so".into(), 1);
         let checks = checks(&bad);
-        assert_eq!(checks.iter().map(|c| c.mark).collect::<Vec<_>>(), [Mark::Fails, Mark::Warning]);
+        let marks: Vec<_> = checks.iter().map(|check| check.mark).collect();
+        assert_eq!(marks, [Mark::Fails, Mark::Warning, Mark::Warning]);
+        assert_eq!(checks[2].says, "/x/libquota.so answers before the library to 1 hooked name");
         assert!(checks[0].says.starts_with("4 look-ups come past the hooks: a; b; c and 1 more"));
     }
 }

@@ -53,7 +53,8 @@ pub fn checks(library: &Path, subject: &Option<Subject>) -> Vec<Check> {
     };
     let (user, system) = (listed(&user), listed(OsStr::from_bytes(&system)));
     checks.extend(troubles(library, &user, &system));
-    checks.extend(sanitizer(subject, &user));
+    let options = env::var("ASAN_OPTIONS").unwrap_or_default();
+    checks.extend(sanitizer(subject, &user).filter(|_| looks_at_order(&options)));
     if checks.is_empty() {
         checks.push(Check::ok(NAME, order(library, &user, &system)));
     }
@@ -136,6 +137,15 @@ fn sanitizer(subject: &Option<Subject>, user: &[Preload]) -> Option<Check> {
     ))
 }
 
+/// Whether AddressSanitizer with these options wants to be the first.
+fn looks_at_order(options: &str) -> bool {
+    let off = |value: &str| ["0", "false", "no"].contains(&value);
+    let is_end = |c: char| ":, \t\n\r".contains(c);
+    let mut latest_first = options.rsplit(is_end);
+    let said = latest_first.find_map(|one| one.strip_prefix("verify_asan_link_order="));
+    !said.is_some_and(off)
+}
+
 /// The order in which they are asked for the functions that they share.
 fn order(library: &Path, user: &[Preload], system: &[Preload]) -> String {
     let is_there = user.iter().any(|preload| preload.is(library));
@@ -187,6 +197,21 @@ mod tests {
         );
         user.insert(0, Preload { name: library.into(), elf: None });
         assert!(order(library, &user, &[]).starts_with("asked in this order: libmemtrace.so, lib"));
+    }
+
+    #[test]
+    fn a_sanitizer_that_is_told_so_does_not_look_at_the_order() {
+        for options in [
+            "",
+            "verbosity=1",
+            "verify_asan_link_order=1",
+            "verify_asan_link_order=0:verify_asan_link_order=1",
+        ] {
+            assert!(looks_at_order(options), "{options}");
+        }
+        for options in ["verify_asan_link_order=0", "verbosity=1:verify_asan_link_order=false"] {
+            assert!(!looks_at_order(options), "{options}");
+        }
     }
 
     #[test]

@@ -44,9 +44,11 @@ impl Subject {
 
 impl Display for Subject {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // A script that was written on Windows names an interpreter with a carriage return.
+        let path = self.path.display().to_string().replace('\r', "\\r");
         match &self.script {
-            Some(script) => write!(f, "{} (for {})", self.path.display(), script.display()),
-            None => write!(f, "{}", self.path.display()),
+            Some(script) => write!(f, "{path} (for {})", script.display()),
+            None => write!(f, "{path}"),
         }
     }
 }
@@ -84,6 +86,11 @@ pub fn check(command: &[OsString], subject: &Option<Subject>, library: &Path) ->
             NAME,
             format!("{path} is for another processor"),
             "memtrace traces x86-64 programs",
+        ),
+        Err(Flaw::Unreadable) if !subject.path.is_file() => Check::fails(
+            NAME,
+            format!("{path} is not there"),
+            "a script's first line names what runs it by its path, and ends with a newline alone",
         ),
         Err(Flaw::Unreadable) => Check::warning(
             NAME,
@@ -160,13 +167,14 @@ fn found(name: &OsStr) -> Option<PathBuf> {
     env::split_paths(&folders).map(|folder| folder.join(name)).find(is_program)
 }
 
-/// What runs the script at `path`; `None` if it is none.
+/// What runs the script at `path`, whether it is there or not; `None` if it is none.
 fn interpreter(path: &Path) -> Option<PathBuf> {
     let mut start = Vec::new();
     File::open(path).ok()?.take(256).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let mut words =
-        line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).map(OsStr::from_bytes);
+    // As the kernel divides it.
+    let words = line.split(|byte| b" \t\0".contains(byte));
+    let mut words = words.filter(|word| !word.is_empty()).map(OsStr::from_bytes);
     let program = Path::new(words.next()?);
     if program.file_name() != Some(OsStr::new("env")) {
         return Some(program.to_owned());
@@ -174,7 +182,8 @@ fn interpreter(path: &Path) -> Option<PathBuf> {
     // `env -S NAME=value python3 -u`: what it starts is what counts.
     let is_name =
         |word: &&OsStr| !word.as_bytes().starts_with(b"-") && !word.as_bytes().contains(&b'=');
-    found(words.find(is_name)?)
+    let name = words.find(is_name)?;
+    Some(found(name).unwrap_or_else(|| PathBuf::from(name)))
 }
 
 #[cfg(test)]
@@ -212,6 +221,14 @@ mod tests {
         assert!(said.says.starts_with(own.to_str().unwrap()), "{said:?}");
         let said = program(&outer, b"#!/usr/bin/env -S A=b sh -u\n");
         assert!(said.mark == Mark::Ok && said.says.contains("/sh (for "), "{said:?}");
+        for (line, missing) in [
+            ("#!/none/such -u\n", "/none/such (for "),
+            ("#!/bin/sh\r\n", "/bin/sh\\r (for "),
+            ("#!/usr/bin/env no-such-program\n", "no-such-program (for "),
+        ] {
+            let said = program(&outer, line.as_bytes());
+            assert!(said.mark == Mark::Fails && said.says.starts_with(missing), "{said:?}");
+        }
         assert_eq!(program(&outer, b"no program\n").mark, Mark::Fails);
     }
 

@@ -13,7 +13,10 @@ const LOSSES: [(Counter, &str); 9] = [
     (Counter::ArenaFull, "names were left out: the room for text was full"),
     (Counter::ModulesFull, "libraries are unknown: the table of modules was full"),
     (Counter::NamesFull, "marks have no name: the room for names of phases was full"),
-    (Counter::UnmappedName, "driver functions were recognised by name only"),
+    (
+        Counter::UnmappedName,
+        "look-ups gave functions of the driver that are known by name only, or not at all",
+    ),
     (Counter::UnknownDevice, "calls could not be told a device"),
     (Counter::BeforeStart, "calls came before recording could start"),
 ];

@@ -28,7 +28,11 @@ pub fn read(folder: &Path, address: u64) -> Result<Reading, String> {
     let listed = |error| format!("{} cannot be listed: {error}", folder.display());
     let Some(found) = rings(folder).map_err(listed)?.pop() else {
         let Some((off, _)) = offs(folder).map_err(listed)?.pop() else {
-            return Err("the trial used CUDA and left no ledger".to_owned());
+            return Err(
+                "the trial used CUDA and left no ledger: is libmemtrace_core.so of the same \
+                        build as libmemtrace.so?"
+                    .to_owned(),
+            );
         };
         let (_, health) = unrecorded(&off);
         return Err(warnings(&health, &Losses::default()).join("; "));
