@@ -20,7 +20,7 @@ impl State {
     /// last ones that are over.
     pub fn shares(&self) -> impl Iterator<Item = Share> {
         self.shares.iter().map(|share| {
-            let handle = self.vmm.by_name(share.address).map(|(_, handle)| handle.unit);
+            let handle = self.vmm.born(share.address, share.birth).map(|(_, handle)| handle.unit);
             let grown = handle.filter(|unit| share.is_held() && unit.class == share.class);
             let mut share = share.clone();
             // What was imported as a handle shows its size only when it is mapped.
@@ -35,7 +35,7 @@ impl State {
     pub fn lender(&self, share: &Share) -> Site {
         let ranges: Vec<(u64, u64)> = match share.class {
             Class::Linear => vec![(share.address, share.size)],
-            Class::Handle => self.mapped(share.address),
+            Class::Handle => self.mapped(share.address, share.birth),
             _ => Vec::new(),
         };
         let mut lent: HashMap<Site, u64> = HashMap::new();
@@ -48,8 +48,8 @@ impl State {
         most.map_or(share.site, |(site, _)| site)
     }
 
-    fn mapped(&self, name: u64) -> Vec<(u64, u64)> {
-        let Some((id, _)) = self.vmm.by_name(name) else { return Vec::new() };
+    fn mapped(&self, name: u64, birth: u64) -> Vec<(u64, u64)> {
+        let Some((id, _)) = self.vmm.born(name, birth) else { return Vec::new() };
         self.mappings_of(id).collect()
     }
 
@@ -117,26 +117,39 @@ impl State {
             // Older than what it seems to belong to: of what had the same address before.
             let known = known.into_iter().flatten().filter(|one| one.birth_us >= entry.birth_us);
             if is_import(entry.class) {
-                let thing = Thing {
-                    class: entry.class,
-                    address: entry.address,
-                    device: entry.device,
-                    size: bytes(entry.size),
-                    site: Site { native: entry.native, python: entry.python },
-                    birth: entry.birth_us.saturating_mul(1000),
-                };
                 let mine = identities.get(&(entry.class as u16, entry.address));
                 let name = mine.and_then(|all| all.first()).map_or(0, |one| identity(one));
-                shares.import(Share::imported(thing, name));
+                shares.import(Share::imported(thing_of(entry), name));
                 continue;
             }
             for one in known {
-                if let Some(thing) = self.thing_at(entry.class, entry.address) {
+                if let Some(thing) = self.thing_of(entry) {
                     let time = one.birth_us.saturating_mul(1000);
                     shares.export(Share::exported(thing, identity(one), time));
                 }
             }
         }
         self.shares = shares;
+    }
+
+    /// What an entry is of those that can be handed out, if it is in its place. A handle that was
+    /// released and that a mapping keeps has no name, and other processes may have it open.
+    fn thing_of(&self, entry: &Entry) -> Option<Thing> {
+        let thing = thing_of(entry);
+        match entry.class {
+            Class::Handle => self.vmm.born(entry.address, thing.birth).map(|_| thing),
+            class => self.thing_at(class, entry.address),
+        }
+    }
+}
+
+fn thing_of(entry: &Entry) -> Thing {
+    Thing {
+        class: entry.class,
+        address: entry.address,
+        device: entry.device,
+        size: bytes(entry.size),
+        site: Site { native: entry.native, python: entry.python },
+        birth: entry.birth_us.saturating_mul(1000),
     }
 }

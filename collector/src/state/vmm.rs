@@ -102,6 +102,13 @@ impl Vmm {
         Some((*id, self.handles.get(id)?))
     }
 
+    /// The handle of this name that was taken at `birth`, also if only mappings or bindings keep it.
+    pub fn born(&self, name: u64, birth: u64) -> Option<(HandleId, &Handle)> {
+        let ids = [self.named.get(&name), self.nameless.get(&name)];
+        let handle = |id: &HandleId| Some((*id, self.handles.get(id)?));
+        ids.into_iter().flatten().filter_map(handle).find(|(_, one)| one.unit.birth == birth)
+    }
+
     pub fn mappings(&self) -> &Ranges<Mapping> {
         &self.mappings
     }

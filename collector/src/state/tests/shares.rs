@@ -1,7 +1,7 @@
 //! Memory that goes between processes, as one of them records it.
 
 use wire::{
-    live::Entry,
+    live::{Entry, FLAG_RELEASED},
     record::{
         Class::{
             self, Block, Handle, Identity, ImportedBlock, ImportedHandle, IpcImport, Linear,
@@ -120,6 +120,34 @@ fn a_handle_is_handed_out_until_its_last_mapping_goes_and_an_imported_one_shows_
     assert_eq!(only(&importer.state()).size, 0);
     importer.map(300 * MIB, 2 * MIB, 9);
     assert_eq!(only(&importer.state()).size, 2 * MIB);
+}
+
+#[test]
+fn a_handle_that_only_its_mapping_keeps_is_handed_out_or_open_as_before() {
+    let mut script = Script::default();
+    script.python = 1;
+    script.take(Handle, 7, 2 * MIB).map(100 * MIB, 2 * MIB, 7);
+    script.python = 2;
+    script.take(Block, 100 * MIB, MIB);
+    export(&mut script, Handle, 7, NAME);
+    let mut live = live_with_identity(&script, Handle, 7, 4 * STEP);
+    let handle = &mut live[0].entry;
+    (handle.flags, handle.link) = (FLAG_RELEASED, 1);
+    script.give(Handle, 7, 2 * MIB);
+    let mut state = script.state();
+    assert_eq!(shares(&State::from_live(&live)), shares(&state));
+    state.resync(&live);
+    assert_eq!(shares(&state), shares(&script.state()));
+    let share = only(&state);
+    assert_eq!((share.is_held(), state.lender(&share)), (true, Site { native: 0, python: 2 }));
+
+    let mut importer = Script::default();
+    importer.push(Verb::Alloc, ImportedHandle, 9, 0, NAME);
+    importer.map(300 * MIB, 2 * MIB, 9).give(ImportedHandle, 9, 2 * MIB);
+    let share = only(&importer.state());
+    assert_eq!((share.size, share.is_held()), (2 * MIB, true));
+    importer.give(Mapping, 300 * MIB, 2 * MIB);
+    assert!(!only(&importer.state()).is_held());
 }
 
 #[test]
