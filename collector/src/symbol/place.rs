@@ -10,13 +10,14 @@ const TORCH_PACKAGES: [&str; 6] =
     ["torch", "torchvision", "torchaudio", "triton", "functorch", "torchgen"];
 /// Parts of the `torch` package, by which it is known when it is not among the packages: built in
 /// place, or reached through links.
-const TORCH_PARTS: [&str; 20] = [
+const TORCH_PARTS: [&str; 21] = [
     "nn/",
     "utils/",
     "optim/",
     "autograd/",
     "cuda/",
     "distributed/",
+    "multiprocessing/",
     "fx/",
     "jit/",
     "amp/",
@@ -158,6 +159,7 @@ mod tests {
     #[test]
     fn torch_is_known_wherever_it_was_built_and_a_user_s_folder_of_that_name_is_not_it() {
         assert!(!is_users("/opt/pytorch/torch/nn/modules/linear.py"));
+        assert!(!is_users("/opt/pytorch/torch/multiprocessing/reductions.py"));
         assert!(!is_users("<frozen importlib._bootstrap>"));
         assert!(is_users("/home/me/torch/train.py"));
         assert!(is_users("<string>"));
