@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use wire::trie::{FrameKind, Node};
 
-use super::modules::{Modules, file_name};
+use super::{
+    modules::{Modules, file_name},
+    place::in_packages,
+};
 use crate::ledger::Tables;
 
 /// Owner of what PyTorch's caching allocator took.
@@ -21,10 +24,15 @@ const PASSING_ON: [&str; 7] =
 /// The interpreter, where that is a library: then Python code asked, which is the program, as it is
 /// where the interpreter is the program's file. What runs that code, such as a worker of Ray's, did not.
 const INTERPRETER: &str = "libpython";
+/// NVIDIA's Python bindings pass on too, as `ctypes` does.
+const BINDINGS: &str = "cuda/bindings/";
+/// What the file name of an extension module of CPython has in it.
+const EXTENSION: &str = ".cpython-";
 
 /// The owner of what was taken through `frames` (innermost first, as [`Tables::frames`] gives
 /// them): [`TORCH`] if the stack passes through PyTorch's allocator, else the file name of the
-/// innermost library that does not merely pass requests on. `None` where no frame tells: the
+/// innermost library that does not merely pass requests on; of an extension module the package it
+/// belongs to, because many are called `runtime` or `driver`. `None` where no frame tells: the
 /// program itself is then the best answer.
 ///
 /// [`Tables::frames`]: crate::ledger::Tables::frames
@@ -40,14 +48,23 @@ pub fn owner<'a>(modules: &Modules<'a>, frames: &[(FrameKind, u64)]) -> Option<&
             return Some(TORCH);
         }
         by_python |= first.is_none() && name.starts_with(INTERPRETER);
-        if first.is_none()
-            && !by_python
-            && !PASSING_ON.iter().any(|prefix| name.starts_with(prefix))
-        {
-            first = Some(name);
+        if first.is_none() && !by_python && !passes_on(&module.path) {
+            first = Some(package(&module.path).unwrap_or(name));
         }
     }
     first
+}
+
+fn passes_on(path: &str) -> bool {
+    let name = file_name(path);
+    PASSING_ON.iter().any(|prefix| name.starts_with(prefix))
+        || in_packages(path).is_some_and(|inside| inside.starts_with(BINDINGS))
+}
+
+/// The package of an extension module; PyTorch's own is another name for its allocator here.
+fn package(path: &str) -> Option<&str> {
+    let (package, _) = in_packages(path)?.split_once('/')?;
+    (file_name(path).contains(EXTENSION) && package != TORCH).then_some(package)
 }
 
 /// The native stacks that pass through PyTorch's device allocator.
@@ -89,7 +106,7 @@ mod tests {
     use super::*;
     use crate::ledger::Module;
 
-    const LIBRARIES: [&str; 12] = [
+    const LIBRARIES: [&str; 16] = [
         "libcuda.so.1",
         "libcudart.so.13",
         "libnccl.so.2",
@@ -102,6 +119,10 @@ mod tests {
         "cuda_utils.so",
         "libpython3.11.so.1.0",
         "libc.so.6",
+        "python3.11/site-packages/cuda/bindings/cydriver.cpython-311-x86_64-linux-gnu.so",
+        "python3.11/site-packages/cupy_backends/cuda/api/runtime.cpython-311-x86_64-linux-gnu.so",
+        "python3.11/site-packages/vllm/cumem_allocator.abi3.so",
+        "python3.11/site-packages/torch/_C.cpython-311-x86_64-linux-gnu.so",
     ];
 
     /// The owner of a stack through these libraries, innermost first; library `i` lies at `i * 16`.
@@ -161,7 +182,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_caller_is_told_from_the_libraries_below_it() {
-        let cases: [(&[u64], &str); 7] = [
+        let cases: [(&[u64], &str); 12] = [
             // A runtime of its own inside: no frame but its own.
             (&[2, 4, 8], "libnccl.so.2"),
             // A shared runtime, whatever its version and however a wheel calls it.
@@ -173,6 +194,13 @@ mod tests {
             (&[6, 7, 8], "python3.11"),
             (&[6, 7, 8, 9, 8], "python3.11"),
             (&[2, 6, 7, 8], "libnccl.so.2"),
+            // So it is by NVIDIA's bindings.
+            (&[12, 8], "python3.11"),
+            (&[12, 13, 8], "cupy_backends"),
+            // An extension module's name says little.
+            (&[13, 8], "cupy_backends"),
+            (&[14, 8], "cumem_allocator.abi3.so"),
+            (&[15, 8], "_C.cpython-311-x86_64-linux-gnu.so"),
         ];
         for (stack, owner) in cases {
             assert_eq!(owner_of(stack).as_deref(), Some(owner), "{stack:?}");

@@ -88,7 +88,8 @@ pub fn is_users(file: &str) -> bool {
     !file.starts_with("<frozen") && !is_torch(file) && !is_standard(file)
 }
 
-fn in_packages(file: &str) -> Option<&str> {
+/// What follows the folder of packages in a path.
+pub(super) fn in_packages(file: &str) -> Option<&str> {
     PACKAGES.iter().find_map(|folder| file.rsplit_once(folder)).map(|(_, rest)| rest)
 }
 
