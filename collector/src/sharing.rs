@@ -43,6 +43,11 @@ pub struct Import {
     /// Whether it is open still, or was when the last of both sides ended: a process that ends closes
     /// what it has open.
     pub held: bool,
+    /// Whether it was never closed, and its holder lives or did not end long before the owner: the
+    /// processes of a job end one after the other, and then it was open as long as there was a job.
+    pub kept: bool,
+    /// Until when it is known to have been open, where it was never closed: `CLOCK_MONOTONIC`, ns.
+    pub until: u64,
 }
 
 /// What the processes of a job share.
@@ -55,6 +60,40 @@ pub struct Shared {
 }
 
 type Uuid = [u64; 2];
+
+/// Processes that end no farther from each other than this end together, ns.
+const TOGETHER: u64 = 30_000_000_000;
+
+/// What is known of the end of a process: `CLOCK_MONOTONIC`, ns.
+#[derive(Clone, Copy)]
+struct Life {
+    /// Until when it was seen to live; of one that lives, for ever.
+    seen: u64,
+    /// By when it had ended; `None` where it lives, or nobody watched.
+    ended: Option<u64>,
+}
+
+impl Life {
+    fn of(process: &Process, ended_by: &BTreeMap<Instance, u64>) -> Self {
+        if process.end == End::Running {
+            return Self { seen: u64::MAX, ended: None };
+        }
+        let exited = process.health.exited;
+        let watched = ended_by.get(&process.identity.instance);
+        let watched = watched.map(|realtime| process.identity.monotonic(*realtime));
+        let ended = if exited > 0 { Some(exited) } else { watched };
+        Self { seen: process.played.state.now().max(exited), ended }
+    }
+
+    fn is_alive(self) -> bool {
+        self.seen == u64::MAX
+    }
+
+    /// Whether it had ended by `time`; of one that nobody watched that is not known.
+    fn is_over(self, time: u64) -> bool {
+        self.ended.is_some_and(|ended| ended <= time)
+    }
+}
 
 /// One of the exports of one name, oldest first.
 struct Named {
@@ -127,9 +166,10 @@ impl Alike {
 }
 
 impl Shared {
-    /// Joins what `processes` handed out with what they opened.
+    /// Joins what `processes` handed out with what they opened. `ended_by` says by when those are known
+    /// to have ended that somebody watched, `CLOCK_REALTIME` ns.
     #[must_use]
-    pub fn of(processes: &[Process]) -> Self {
+    pub fn of(processes: &[Process], ended_by: &BTreeMap<Instance, u64>) -> Self {
         let mut shared = Self::default();
         let mut uuids: HashMap<(Instance, u8), Uuid> = HashMap::new();
         for process in processes {
@@ -137,8 +177,10 @@ impl Shared {
             uuids.extend(process.gauges.iter().map(|g| ((instance, g.device), g.uuid)));
             for share in process.played.state.shares() {
                 if share.is_import() {
-                    let (of, likely, held) = (None, false, share.is_held());
-                    shared.imports.push(Import { holder: instance, share, of, likely, held });
+                    let (of, likely, until) = (None, false, u64::MAX);
+                    let (held, kept) = (share.is_held(), share.is_held());
+                    let import = Import { holder: instance, share, of, likely, held, kept, until };
+                    shared.imports.push(import);
                 } else {
                     shared.exports.push(Export { owner: instance, share, opened: Vec::new() });
                 }
@@ -148,12 +190,8 @@ impl Shared {
         shared.imports.sort_by_key(|import| import.share.since);
         shared.join_by_name();
         shared.join_the_likely(&uuids);
-        let running: BTreeSet<Instance> = processes
-            .iter()
-            .filter(|process| process.end == End::Running)
-            .map(|process| process.identity.instance)
-            .collect();
-        shared.close_of_the_dead(&running);
+        let life = |process: &Process| (process.identity.instance, Life::of(process, ended_by));
+        shared.close_of_the_dead(&processes.iter().map(life).collect());
         shared
     }
 
@@ -199,10 +237,15 @@ impl Shared {
         }
     }
 
-    fn close_of_the_dead(&mut self, running: &BTreeSet<Instance>) {
+    fn close_of_the_dead(&mut self, lives: &HashMap<Instance, Life>) {
         for import in &mut self.imports {
-            let outlived = import.of.is_some_and(|of| running.contains(&self.exports[of].owner));
-            import.held &= running.contains(&import.holder) || !outlived;
+            let Some(holder) = lives.get(&import.holder) else { continue };
+            import.until = holder.ended.unwrap_or(holder.seen);
+            let owner = import.of.and_then(|of| lives.get(&self.exports[of].owner));
+            let Some(owner) = owner.filter(|_| !holder.is_alive()) else { continue };
+            import.held &= !(owner.is_alive() || holder.is_over(owner.seen));
+            let long_before = owner.seen.saturating_sub(TOGETHER);
+            import.kept &= !(owner.is_alive() || holder.is_over(long_before));
         }
     }
 

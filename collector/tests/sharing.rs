@@ -2,11 +2,13 @@
 
 mod made;
 
+use std::collections::BTreeMap;
+
 use collector::{
-    ledger::{End, Event, Live},
+    ledger::{End, Event, Instance, Live},
     present::{
         build::{Detail, build},
-        report::{Device, Report},
+        report::{Device, Finding, Report},
         text::render,
     },
     process::{Job, Process},
@@ -48,6 +50,10 @@ fn importer(pid: u32, end: End, name: u64, at: u64) -> Process {
     holding(pid, end, &[memory, identity(Class::IpcImport, 0x7000_0000, name, at)])
 }
 
+fn joined(processes: &[Process]) -> Shared {
+    Shared::of(processes, &BTreeMap::new())
+}
+
 fn in_one_line(report: &Report) -> String {
     render(report).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -84,7 +90,7 @@ fn a_name_that_comes_again_means_the_newest_that_is_older_than_the_import() {
         let memory = born(live(Class::Linear, 0x1000_0000, 20 * MIB, TORCH), 25);
         let name = identity(Class::Linear, 0x1000_0000, NAME, 30);
         again.played.state = State::from_live(&[memory, name]);
-        let shared = Shared::of(&[exporter(1, NAME), again, importer(2, End::Running, NAME, at)]);
+        let shared = joined(&[exporter(1, NAME), again, importer(2, End::Running, NAME, at)]);
         let [import] = &shared.imports[..] else { panic!("one import") };
         shared.owner(import).map(|export| export.owner.0[1])
     };
@@ -104,7 +110,7 @@ fn without_a_name_it_is_likely_the_only_one_who_handed_out_that_size_there() {
         holding(2, End::Running, &[kept])
     };
     let from = |processes: &[Process]| {
-        let shared = Shared::of(processes);
+        let shared = joined(processes);
         let [import] = &shared.imports[..] else { panic!("one import") };
         (shared.owner(import).map(|export| export.owner.0[1]), import.likely)
     };
@@ -129,8 +135,8 @@ fn a_process_that_ended_has_nothing_open_any_more_unless_the_owner_ended_too() {
     assert_eq!(open(End::Exited(Some(0)), End::Exited(Some(0))), 20 * MIB);
 }
 
-#[test]
-fn what_its_owner_gave_back_and_another_has_open_is_a_pin_beside_reserved() {
+/// An exporter that gives back at 1 ms what it handed out.
+fn one_that_gave_back(end: End) -> Process {
     let mut owner = exporter(1, NAME);
     let given_back = Record {
         time: 1_000_000,
@@ -147,17 +153,23 @@ fn what_its_owner_gave_back_and_another_has_open_is_a_pin_beside_reserved() {
         native: TORCH,
         python: PYTHON,
     };
-    let mut state = owner.played.state;
-    state.apply(&Event { position: 0, record: given_back, extra: None });
-    owner.played.state = state;
+    owner.played.state.apply(&Event { position: 0, record: given_back, extra: None });
+    owner.end = end;
+    owner
+}
+
+fn pins(report: &Report) -> Vec<Finding> {
+    let pins = report.findings.iter().filter(|finding| finding.verdict == "ipc-pin");
+    pins.cloned().collect()
+}
+
+#[test]
+fn what_its_owner_gave_back_and_another_has_open_is_a_pin_beside_reserved() {
+    let owner = one_that_gave_back(End::Running);
     let of = |seconds: u64| {
         let holder = importer(2, End::Running, NAME, 20);
         let all = Job { as_of: seconds * 1_000_000_000, ..job(vec![owner.clone(), holder]) };
         build(&all, Detail::default())
-    };
-    let pins = |report: &Report| {
-        let pins = report.findings.iter().filter(|finding| finding.verdict == "ipc-pin");
-        pins.cloned().collect::<Vec<_>>()
     };
     assert_eq!(pins(&of(20)), [], "the importer may be closing it");
     let report = of(40);
@@ -167,4 +179,35 @@ fn what_its_owner_gave_back_and_another_has_open_is_a_pin_beside_reserved() {
     let [export] = &device(&report, 1).exports[..] else { panic!("one export") };
     assert_eq!((export.bytes, export.given_back_bytes), (0, 20 * MIB));
     assert_eq!(device(&report, 1).reserved_bytes, 0);
+}
+
+#[test]
+fn what_a_process_had_open_when_it_ended_is_no_pin_of_an_owner_that_went_on() {
+    const SECOND: u64 = 1_000_000_000;
+    // Both have ended: the holder at `holder`, the owner at `owner`, in seconds. By a trace that says by
+    // when the holder had ended, and by its own word.
+    let of = |holder: u64, owner: u64| {
+        let mut owning = one_that_gave_back(End::Exited(None));
+        owning.health.exited = owner * SECOND;
+        let mut holding = importer(2, End::Exited(None), NAME, 20);
+        holding.health.exited = holder * SECOND;
+        let killed = importer(2, End::Killed(9), NAME, 20);
+        let ended = killed.identity.realtime(holder * SECOND);
+        let of = |holding: Process, ended_by: &[(Instance, u64)]| {
+            let all = job(vec![owning.clone(), holding]);
+            let ended_by = ended_by.iter().copied().collect();
+            let report = build(&Job { as_of: 7200 * SECOND, ended_by, ..all }, Detail::default());
+            let open = device(&report, 1).exports.iter().flat_map(|export| &export.opened_by);
+            (pins(&report).len(), open.map(|opener| opener.bytes).sum::<u64>())
+        };
+        let by_trace = of(killed.clone(), &[(killed.identity.instance, ended)]);
+        let by_itself = of(holding, &[]);
+        assert_eq!(by_itself, by_trace);
+        by_itself
+    };
+    assert_eq!(of(25, 100), (0, 0), "soon after");
+    assert_eq!(of(40, 100), (0, 0), "it had it open for long, and then the owner went on");
+    assert_eq!(of(25, 26), (0, 0), "they ended together");
+    assert_eq!(of(40, 41), (1, 0), "as long as there was a job");
+    assert_eq!(of(100, 2), (1, 20 * MIB), "the owner ended first");
 }

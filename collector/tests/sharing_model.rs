@@ -2,7 +2,7 @@
 
 mod made;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use collector::{
     ledger::{End, Event, Instance, Live},
@@ -103,7 +103,7 @@ fn imports_are_of_the_exports_that_a_naive_search_finds() {
         let mut random = Random(seed);
         let processes: Vec<Process> =
             (1..=2 + random.below(2)).map(|pid| random_process(pid as u32, &mut random)).collect();
-        let all = Shared::of(&processes);
+        let all = Shared::of(&processes, &BTreeMap::new());
         let mut opened = BTreeSet::new();
         for (at, import) in all.imports.iter().enumerate() {
             let is_named = import.share.identity != 0;

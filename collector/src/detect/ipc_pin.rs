@@ -42,6 +42,8 @@ pub struct Piece {
     pub since: u64,
     /// When its owner gave it back, ns.
     pub given_back: Option<u64>,
+    /// Until when somebody is known to have had it open, where all who had have ended: ns.
+    pub until: u64,
 }
 
 /// What is pinned.
@@ -83,7 +85,8 @@ pub fn check(pieces: &[Piece], steps: &[u64], now: u64) -> Verdict {
 
 fn given_back(pieces: &[Piece], steps: &[u64], now: u64) -> Option<Finding> {
     let is_old = |piece: &&Piece| {
-        piece.given_back.is_some_and(|ended| now.saturating_sub(ended) >= DEFAULT_GRACE)
+        let then = now.min(piece.until);
+        piece.given_back.is_some_and(|ended| then.saturating_sub(ended) >= DEFAULT_GRACE)
     };
     let old: Vec<&Piece> = pieces.iter().filter(is_old).collect();
     let found = about(Cause::GivenBack, &old, steps)?;
@@ -154,7 +157,8 @@ mod tests {
     }
 
     fn at(second: u64) -> Piece {
-        Piece { bytes: 32 * MIB, since: second * SECOND + SECOND / 2, given_back: None }
+        let since = second * SECOND + SECOND / 2;
+        Piece { bytes: 32 * MIB, since, given_back: None, until: u64::MAX }
     }
 
     fn found(pieces: &[Piece], steps: u64) -> Option<Finding> {
@@ -205,6 +209,10 @@ mod tests {
         assert_eq!((pinned.cause, pinned.pieces, pinned.sure), (Cause::GivenBack, 1, true));
         let small = Piece { bytes: MIB, ..gone(20) };
         assert_eq!(found(&[small], 60), None);
+        // Whoever had it open ended soon after, however long ago that is.
+        let over = |until: u64| Piece { until: until * SECOND, ..gone(20) };
+        assert_eq!(found(&[over(49)], 3600), None);
+        assert!(found(&[over(50)], 3600).is_some());
     }
 
     #[test]

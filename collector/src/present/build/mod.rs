@@ -67,7 +67,7 @@ pub fn build(job: &Job, detail: Detail) -> Report {
     let gpus = gpu::gpus(job, &all, reading);
     let mut subjects: Vec<Subject> =
         all.into_iter().filter(|subject| job.tells_of(subject.process)).collect();
-    let commons = Commons::of(&job.processes);
+    let commons = Commons::of(job);
     let mut processes = Vec::new();
     for subject in &mut subjects {
         let mut told = process::traced(subject, &mut book, &commons, reading, detail);

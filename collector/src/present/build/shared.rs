@@ -6,7 +6,7 @@ use super::{Subject, sites::SiteBook};
 use crate::{
     ledger::Instance,
     present::report::{Export, Import, Opener, Peer},
-    process::Process,
+    process::{Job, Process},
     sharing::{self, Shared},
     state::{Device, Share},
 };
@@ -18,8 +18,8 @@ pub(super) struct Commons<'a> {
 }
 
 impl<'a> Commons<'a> {
-    pub fn of(processes: &'a [Process]) -> Self {
-        Self { shared: Shared::of(processes), processes }
+    pub fn of(job: &'a Job) -> Self {
+        Self { shared: Shared::of(&job.processes, &job.ended_by), processes: &job.processes }
     }
 
     pub fn process(&self, instance: Instance) -> Option<&'a Process> {
@@ -32,7 +32,7 @@ impl<'a> Commons<'a> {
         Some(Peer { instance: instance.to_string(), pid, role })
     }
 
-    /// What the subject handed out on a device that is there, or that others have open.
+    /// What the subject handed out on a device that is there, or that others keep open.
     pub fn out<'b>(
         &'b self,
         subject: &Subject<'_>,
@@ -43,7 +43,7 @@ impl<'a> Commons<'a> {
             export.owner == instance && export.share.device == device
         };
         let matters = |export: &&sharing::Export| {
-            export.share.is_held() || self.shared.openers(export).any(|import| import.held)
+            export.share.is_held() || self.shared.openers(export).any(|import| import.kept)
         };
         self.shared.exports.iter().filter(mine).filter(matters)
     }

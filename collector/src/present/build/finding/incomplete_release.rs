@@ -150,7 +150,7 @@ fn lent(subject: &Subject<'_>, commons: &Commons<'_>, slept: &Slept) -> Vec<(Str
     let mut lent: BTreeMap<Instance, u64> = BTreeMap::new();
     let there = |export: &&Export| export.share.is_held() && export.share.birth <= slept.began;
     for export in commons.out(subject, slept.device).filter(there) {
-        for import in commons.shared.openers(export).filter(|import| import.held) {
+        for import in commons.shared.openers(export).filter(|import| import.kept) {
             let sum = lent.entry(import.holder).or_default();
             *sum = sum.saturating_add(import.share.size);
         }

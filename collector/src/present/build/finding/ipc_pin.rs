@@ -81,11 +81,13 @@ pub(super) fn findings(
 fn pinned(exports: &[&Export], commons: &Commons<'_>) -> Vec<Piece> {
     let mut pieces: BTreeMap<(u64, u64), Piece> = BTreeMap::new();
     for export in exports {
-        if commons.shared.openers(export).any(|import| import.held) {
+        let kept = commons.shared.openers(export).filter(|import| import.kept);
+        if let Some(until) = kept.map(|import| import.until).max() {
             let share = &export.share;
-            let new = Piece { bytes: share.size, since: share.since, given_back: share.ended };
+            let (bytes, since, given_back) = (share.size, share.since, share.ended);
+            let new = Piece { bytes, since, given_back, until };
             let piece = pieces.entry((share.address, share.birth)).or_insert(new);
-            piece.since = piece.since.min(share.since);
+            (piece.since, piece.until) = (piece.since.min(since), piece.until.max(until));
         }
     }
     pieces.into_values().collect()
@@ -121,9 +123,9 @@ fn importer(
     let process = commons.process(instance)?;
     let mut subject =
         Subject { process, stacks: Stacks::new(&process.tables, None), owned: BTreeMap::new() };
-    let held: Vec<&&Import> = imports.iter().filter(|import| import.held).collect();
+    let kept: Vec<&&Import> = imports.iter().filter(|import| import.kept).collect();
     let mut sites: BTreeMap<_, u64> = BTreeMap::new();
-    for import in &held {
+    for import in &kept {
         *sites.entry(import.share.site).or_default() += import.share.size;
     }
     let (most, _) = sites.into_iter().max_by_key(|(_, bytes)| *bytes)?;
@@ -135,8 +137,8 @@ fn importer(
         holder: Holder {
             site: site.to_string(),
             owner: name.clone(),
-            bytes: held.iter().fold(0, |sum, import| sum.saturating_add(import.share.size)),
-            blocks: held.len() as u64,
+            bytes: kept.iter().fold(0, |sum, import| sum.saturating_add(import.share.size)),
+            blocks: kept.len() as u64,
         },
         name,
         opens: imports.iter().map(|import| import.share.times).sum(),
