@@ -10,7 +10,7 @@
 //! All processes of a machine have one `CLOCK_MONOTONIC`. A name may come again when what it meant is
 //! gone, so of several exports of one name an import is of the newest that is older than itself.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque, hash_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::{
     ledger::{End, Instance},
@@ -122,8 +122,17 @@ struct Alike {
     there: BTreeMap<Instance, BTreeSet<usize>>,
     /// When they end.
     ends: BTreeSet<(u64, usize)>,
-    /// The last that a process opened of an owner's: all before it are open there too, or gone.
-    opened: HashMap<(Instance, Instance), usize>,
+    /// What a process opened of an owner's.
+    opened: HashMap<(Instance, Instance), Opened>,
+}
+
+/// What one process opened of another's.
+#[derive(Default)]
+struct Opened {
+    /// Behind the last: all before this were opened, or are gone.
+    next: usize,
+    /// When those were closed that are not open any more.
+    closed: BTreeSet<(u64, usize)>,
 }
 
 impl Alike {
@@ -146,21 +155,30 @@ impl Alike {
         }
     }
 
-    /// What `holder` opens now, if only one process can have handed it out. It opens each only once.
-    fn open(&mut self, holder: Instance) -> Option<usize> {
+    /// What `holder` opens at `time`, until `ended`, if only one process can have handed it out: what it
+    /// never opened before, else what it closed first.
+    fn open(&mut self, holder: Instance, time: u64, ended: Option<u64>) -> Option<usize> {
         let mut others =
             self.there.iter().filter(|(owner, there)| **owner != holder && !there.is_empty());
         let (owner, there) = others.next()?;
         if others.next().is_some() {
             return None;
         }
-        let last = self.opened.entry((holder, *owner));
-        let after = match &last {
-            Entry::Occupied(last) => last.get() + 1,
-            Entry::Vacant(_) => 0,
+        let opened = self.opened.entry((holder, *owner)).or_default();
+        let mut again = || {
+            while let Some((closed, at)) = opened.closed.first().copied()
+                && closed <= time
+            {
+                opened.closed.pop_first();
+                if there.contains(&at) {
+                    return Some(at);
+                }
+            }
+            None
         };
-        let at = there.range(after..).next().copied()?;
-        last.insert_entry(at);
+        let at = there.range(opened.next..).next().copied().or_else(&mut again)?;
+        opened.next = opened.next.max(at + 1);
+        opened.closed.extend(ended.map(|ended| (ended, at)));
         Some(at)
     }
 }
@@ -229,7 +247,7 @@ impl Shared {
             let alike = alike.get_mut(&(share.size, uuid(import.holder, share)));
             let of = alike.and_then(|alike| {
                 alike.go_on(share.since, &self.exports);
-                alike.open(import.holder)
+                alike.open(import.holder, share.since, share.ended)
             });
             let Some(of) = of else { continue };
             (import.of, import.likely) = (Some(of), true);

@@ -35,14 +35,15 @@ fn shared(class: Class, address: u64, size: u64, name: u64, at: u64) -> [Live; 2
     [thing, identity]
 }
 
-fn gave_back(address: u64, size: u64, at: u64) -> Event {
+/// Something shared of `class` that is given back or closed at `at`, after `age`.
+fn gave_back(class: Class, address: u64, size: u64, at: u64, age: u64) -> Event {
     let record = Record {
         time: at * 1000,
         address,
         size,
-        aux: at * 1000,
+        aux: age * 1000,
         verb: Verb::FreeBegin,
-        class: Class::Linear,
+        class,
         api: 0,
         device: 0,
         result: 0,
@@ -57,12 +58,14 @@ fn gave_back(address: u64, size: u64, at: u64) -> Event {
 /// A process that hands out and opens things of two sizes and three names, the first of which is none.
 fn random_process(pid: u32, random: &mut Random) -> Process {
     let (mut held, mut ends) = (Vec::new(), Vec::new());
-    for place in 1..=random.below(12) {
-        let (size, name, at) = ((1 + random.below(2)) * MIB, random.below(3), 1 + random.below(30));
+    for place in 1..=random.below(30) {
+        let (size, name, at) = ((1 + random.below(2)) * MIB, random.below(3), 1 + random.below(60));
         let class = if random.below(2) == 0 { Class::Linear } else { Class::IpcImport };
         held.extend(shared(class, place * 4 * MIB, size, name, at));
-        if class == Class::Linear && random.below(3) == 0 {
-            ends.push(gave_back(place * 4 * MIB, size, at + 1 + random.below(10)));
+        if random.below(2) == 0 {
+            let later = 1 + random.below(10);
+            let age = if class == Class::Linear { at + later } else { later };
+            ends.push(gave_back(class, place * 4 * MIB, size, at + later, age));
         }
     }
     let mut process = process(pid, End::Running);
@@ -81,8 +84,13 @@ fn by_name(all: &Shared, import: &Import) -> Option<usize> {
     })
 }
 
-/// The likely export: the oldest there that this one has not opened, if all there have one owner.
-fn likely(all: &Shared, import: &Import, opened: &BTreeSet<(Instance, usize)>) -> Option<usize> {
+/// The likely export, if all there have one owner: the oldest there that this one has not opened, else
+/// that which it closed first.
+fn likely(
+    all: &Shared,
+    import: &Import,
+    opened: &BTreeMap<(Instance, usize), Option<u64>>,
+) -> Option<usize> {
     let there = |at: &usize| {
         let export = &all.exports[*at];
         (export.share.identity, export.share.size) == (0, import.share.size)
@@ -92,19 +100,22 @@ fn likely(all: &Shared, import: &Import, opened: &BTreeSet<(Instance, usize)>) -
     };
     let there: Vec<usize> = (0..all.exports.len()).filter(there).collect();
     let owners: BTreeSet<Instance> = there.iter().map(|at| all.exports[*at].owner).collect();
-    let first = there.into_iter().find(|at| !opened.contains(&(import.holder, *at)));
-    first.filter(|_| owners.len() == 1)
+    let known = |at: &usize| opened.get(&(import.holder, *at));
+    let first = there.iter().copied().find(|at| known(at).is_none());
+    let closed = there.iter().filter_map(|at| known(at)?.map(|ended| (ended, *at)));
+    let again = closed.filter(|(ended, _)| *ended <= import.share.since).min();
+    first.or(again.map(|(_, at)| at)).filter(|_| owners.len() == 1)
 }
 
 #[test]
 fn imports_are_of_the_exports_that_a_naive_search_finds() {
-    let (mut named, mut guessed) = (0, 0);
+    let (mut named, mut guessed, mut again) = (0, 0, 0);
     for seed in 0..300 {
         let mut random = Random(seed);
         let processes: Vec<Process> =
             (1..=2 + random.below(2)).map(|pid| random_process(pid as u32, &mut random)).collect();
         let all = Shared::of(&processes, &BTreeMap::new());
-        let mut opened = BTreeSet::new();
+        let mut opened = BTreeMap::new();
         for (at, import) in all.imports.iter().enumerate() {
             let is_named = import.share.identity != 0;
             let want = if is_named { by_name(&all, import) } else { likely(&all, import, &opened) };
@@ -112,10 +123,14 @@ fn imports_are_of_the_exports_that_a_naive_search_finds() {
             assert_eq!(import.likely, want.is_some() && !is_named);
             if let Some(of) = want {
                 assert!(all.exports[of].opened.contains(&at));
-                opened.insert((import.holder, of));
-                if is_named { named += 1 } else { guessed += 1 }
+                if is_named {
+                    named += 1;
+                    continue;
+                }
+                let before = opened.insert((import.holder, of), import.share.ended);
+                if before.is_some() { again += 1 } else { guessed += 1 }
             }
         }
     }
-    assert!(named > 300 && guessed > 100, "{named} {guessed}");
+    assert!(named > 300 && guessed > 100 && again > 20, "{named} {guessed} {again}");
 }
