@@ -242,6 +242,14 @@ impl<'a> Note<'a> {
         self.driver().device().unwrap_or(UNKNOWN)
     }
 
+    /// The device on which another process's memory lies that was opened at `address`: not always the
+    /// current one.
+    #[must_use]
+    pub fn device_of(&self, address: u64) -> u8 {
+        let told = if self.succeeded() { self.driver().address_device(address) } else { None };
+        told.unwrap_or_else(|| self.current_device())
+    }
+
     /// An event of this call, to be completed.
     #[must_use]
     pub fn event(&self, op: Op) -> Event {

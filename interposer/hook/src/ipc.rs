@@ -50,7 +50,7 @@ pub unsafe fn open(
         // SAFETY: the program's own out-parameter.
         let address = unsafe { note.read(out) };
         let size = if note.succeeded() { note.driver().range_of(address) } else { None };
-        let (size, device) = (size.map_or(0, |(_, size)| size), note.current_device());
+        let (size, device) = (size.map_or(0, |(_, size)| size), note.device_of(address));
         // SAFETY: a handle of our own.
         let aux = unsafe { share::of_handle(&raw const handle) };
         let (class, extra) = (Class::IpcImport, note.driver().context().unwrap_or_default());
@@ -93,6 +93,26 @@ mod tests {
         // SAFETY: as above.
         unsafe { *size = 1 << 20 };
         SUCCESS
+    }
+
+    extern "C" fn lies_on_four(out: *mut u64, _: u32, _: u64) -> Status {
+        // SAFETY: the driver's questions pass valid pointers.
+        unsafe { out.cast::<i32>().write(4) };
+        SUCCESS
+    }
+
+    #[test]
+    fn what_was_opened_lies_on_its_own_device_and_not_on_the_current_one() {
+        let hooks = recording();
+        hooks.driver.set("cuPointerGetAttribute", lies_on_four as *const () as usize);
+        let mut out = 0;
+        for (flags, device) in [(1, 4), (0, 2)] {
+            // SAFETY: valid arguments.
+            on(&hooks, Api::cuIpcOpenMemHandle_v2, |call| unsafe {
+                open(call, open_ok, &raw mut out, IpcHandle::new([7; 64]), flags)
+            });
+            assert_eq!(event().device, device, "nothing lies anywhere after a failure");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub unsafe fn import_pointer(
         // SAFETY: the program's own out-parameter.
         let address = unsafe { note.read(out) };
         let range = if note.succeeded() { note.driver().range_of(address) } else { None };
-        let (size, device) = (range.map_or(0, |(_, size)| size), note.current_device());
+        let (size, device) = (range.map_or(0, |(_, size)| size), note.device_of(address));
         // SAFETY: the program's own handle; read only after success, when the driver has read it.
         let aux = if note.succeeded() { unsafe { share::of_handle(shared) } } else { 0 };
         let class = Class::ImportedBlock;
