@@ -17,13 +17,12 @@ static double now(void) {
 int main(int argc, char **argv) {
     long pairs = argc > 1 ? atol(argv[1]) : 100000;
     double least = 1e18;
-    cuInit(0);
+    if (cuInit(0)) return 1;
     for (int round = 0; round < 60; round++) {
         double start = now();
         for (long i = 0; i < pairs; i++) {
             unsigned long long pointer;
-            cuMemAlloc_v2(&pointer, 2 << 20);
-            cuMemFree_v2(pointer);
+            if (cuMemAlloc_v2(&pointer, 2 << 20) || cuMemFree_v2(pointer)) return 1;
         }
         double each = (now() - start) / pairs;
         if (each < least) least = each;
