@@ -50,6 +50,14 @@ pub struct Import {
     pub until: u64,
 }
 
+impl Import {
+    /// Whether it was open at `time`, `CLOCK_MONOTONIC` ns, as far as anybody watched its holder.
+    #[must_use]
+    pub fn was_open(&self, time: u64) -> bool {
+        self.share.since <= time && self.share.ended.unwrap_or(self.until) > time
+    }
+}
+
 /// What the processes of a job share.
 #[derive(Clone, Debug, Default)]
 pub struct Shared {

@@ -19,6 +19,8 @@ use made::{MIB, PYTHON, TORCH, job, live, process};
 use wire::record::{Class, Record, Verb};
 
 const NAME: u64 = 0x0123_4567_89ab_cdef;
+/// A second, in microseconds.
+const SECOND: u64 = 1_000_000;
 
 /// An identity beside something; `at` is in microseconds.
 fn identity(class: Class, address: u64, name: u64, at: u64) -> Live {
@@ -135,16 +137,15 @@ fn a_process_that_ended_has_nothing_open_any_more_unless_the_owner_ended_too() {
     assert_eq!(open(End::Exited(Some(0)), End::Exited(Some(0))), 20 * MIB);
 }
 
-/// An exporter that gives back at 1 ms what it handed out.
-fn one_that_gave_back(end: End) -> Process {
-    let mut owner = exporter(1, NAME);
-    let given_back = Record {
-        time: 1_000_000,
-        address: 0x1000_0000,
+/// What is given back or closed at `at` that was taken at `birth`, in microseconds.
+fn gone(class: Class, address: u64, birth: u64, at: u64) -> Event {
+    let record = Record {
+        time: at * 1000,
+        address,
         size: 20 * MIB,
-        aux: 998_000,
+        aux: (at - birth) * 1000,
         verb: Verb::FreeBegin,
-        class: Class::Linear,
+        class,
         api: 0,
         device: 0,
         result: 0,
@@ -153,7 +154,13 @@ fn one_that_gave_back(end: End) -> Process {
         native: TORCH,
         python: PYTHON,
     };
-    owner.played.state.apply(&Event { position: 0, record: given_back, extra: None });
+    Event { position: 0, record, extra: None }
+}
+
+/// An exporter that gives back at 1 ms what it handed out.
+fn one_that_gave_back(end: End) -> Process {
+    let mut owner = exporter(1, NAME);
+    owner.played.state.apply(&gone(Class::Linear, 0x1000_0000, 2, 1_000));
     owner.end = end;
     owner
 }
@@ -183,20 +190,20 @@ fn what_its_owner_gave_back_and_another_has_open_is_a_pin_beside_reserved() {
 
 #[test]
 fn what_a_process_had_open_when_it_ended_is_no_pin_of_an_owner_that_went_on() {
-    const SECOND: u64 = 1_000_000_000;
     // Both have ended: the holder at `holder`, the owner at `owner`, in seconds. By a trace that says by
     // when the holder had ended, and by its own word.
     let of = |holder: u64, owner: u64| {
         let mut owning = one_that_gave_back(End::Exited(None));
-        owning.health.exited = owner * SECOND;
+        owning.health.exited = owner * SECOND * 1000;
         let mut holding = importer(2, End::Exited(None), NAME, 20);
-        holding.health.exited = holder * SECOND;
+        holding.health.exited = holder * SECOND * 1000;
         let killed = importer(2, End::Killed(9), NAME, 20);
-        let ended = killed.identity.realtime(holder * SECOND);
+        let ended = killed.identity.realtime(holder * SECOND * 1000);
         let of = |holding: Process, ended_by: &[(Instance, u64)]| {
             let all = job(vec![owning.clone(), holding]);
             let ended_by = ended_by.iter().copied().collect();
-            let report = build(&Job { as_of: 7200 * SECOND, ended_by, ..all }, Detail::default());
+            let report =
+                build(&Job { as_of: 7200 * SECOND * 1000, ended_by, ..all }, Detail::default());
             let open = device(&report, 1).exports.iter().flat_map(|export| &export.opened_by);
             (pins(&report).len(), open.map(|opener| opener.bytes).sum::<u64>())
         };
@@ -210,4 +217,93 @@ fn what_a_process_had_open_when_it_ended_is_no_pin_of_an_owner_that_went_on() {
     assert_eq!(of(25, 26), (0, 0), "they ended together");
     assert_eq!(of(40, 41), (1, 0), "as long as there was a job");
     assert_eq!(of(100, 2), (1, 20 * MIB), "the owner ended first");
+}
+
+/// An owner that hands out another piece in each of its steps, one a second, and a holder that opens it
+/// and closes it a tenth of a second later, or all of them after the last step.
+fn synced(steps: u64, keeps: bool) -> [Process; 2] {
+    let at = |step: u64| (0x1000_0000 + step * 0x1000_0000, step * SECOND + SECOND / 2);
+    let pieces = |class: Class, later: u64| {
+        let of = |step: u64| {
+            let (address, time) = at(step);
+            let one = born(live(class, address, 20 * MIB, TORCH), time + later);
+            [one, identity(class, address, NAME + step, time + later)]
+        };
+        (1..=steps).flat_map(of).collect::<Vec<Live>>()
+    };
+    let mut owner = holding(1, End::Exited(Some(0)), &pieces(Class::Linear, 0));
+    owner.played.steps = (1..=steps).map(|step| step * SECOND * 1000).collect();
+    let mut holder = holding(2, End::Exited(Some(0)), &pieces(Class::IpcImport, 10));
+    for step in 1..=steps {
+        let (address, time) = at(step);
+        let closed = if keeps { at(steps + 1).1 + step } else { time + SECOND / 10 };
+        holder.played.state.apply(&gone(Class::IpcImport, address, time + 10, closed));
+    }
+    owner.health.exited = (steps + 3) * SECOND * 1000;
+    holder.health.exited = (steps + 2) * SECOND * 1000;
+    [owner, holder]
+}
+
+fn pins_of(processes: [Process; 2]) -> Vec<Finding> {
+    let all = Job { as_of: 7200 * SECOND * 1000, ..job(processes.to_vec()) };
+    pins(&build(&all, Detail::default()))
+}
+
+#[test]
+fn what_was_open_when_the_last_step_began_was_a_pin_though_its_holder_closed_it_as_it_ended() {
+    let [pin] = &pins_of(synced(26, true))[..] else { panic!("one pin") };
+    assert_eq!((pin.bytes, pin.cause.as_deref()), (25 * 20 * MIB, Some("growing")));
+    let numbers: Vec<u64> = pin.evidence.iter().map(|number| number.value).collect();
+    assert_eq!(numbers, [25, 25, 0, 25, 20 * MIB]);
+    let told = [
+        "serve (pid 1) handed ever more memory to other processes, which kept it open: when its last step began, 25 pieces of 500.0 MiB",
+        "It was 20.0 MiB more each step; the oldest had been alive for 25",
+        "serve (pid 2) had opened them 25 times and closed them 0 times; it had 500.0 MiB open",
+    ];
+    told.iter().for_each(|part| assert!(pin.text.contains(part), "{}", pin.text));
+    let [holder] = &pin.holders[..] else { panic!("{:?}", pin.holders) };
+    assert_eq!((holder.bytes, holder.blocks), (25 * 20 * MIB, 25));
+}
+
+#[test]
+fn one_end_is_enough_for_a_look_at_the_last_step_and_without_any_or_steps_nothing_is_told() {
+    let ended = |of: fn(&mut [Process; 2])| {
+        let mut both = synced(26, true);
+        of(&mut both);
+        pins_of(both).len()
+    };
+    assert_eq!(ended(|both| both[0].end = End::Running), 1);
+    assert_eq!(ended(|both| both[1].end = End::Running), 1);
+    assert_eq!(ended(|both| both.iter_mut().for_each(|one| one.end = End::Running)), 0);
+    assert_eq!(ended(|both| both[0].played.steps.clear()), 0, "nobody knows when it was at work");
+    // The owner went on without that holder.
+    assert_eq!(ended(|both| both[0].played.steps.push(28 * SECOND * 1000)), 0);
+}
+
+#[test]
+fn a_holder_that_closed_each_piece_in_its_step_pinned_none() {
+    assert_eq!(pins_of(synced(26, false)), []);
+}
+
+#[test]
+fn what_was_given_back_long_before_the_last_step_and_open_then_was_a_pin() {
+    let of = |seconds: u64| {
+        let mut both = synced(60, false);
+        both[1].played.state = State::from_live(&[
+            born(live(Class::IpcImport, 0x7000_0000, 20 * MIB, 0), 2 * SECOND),
+            identity(Class::IpcImport, 0x7000_0000, NAME + 1, 2 * SECOND),
+        ]);
+        both[0].played.state.apply(&gone(
+            Class::Linear,
+            0x2000_0000,
+            SECOND * 3 / 2,
+            seconds * SECOND,
+        ));
+        both[1].played.state.apply(&gone(Class::IpcImport, 0x7000_0000, 2 * SECOND, 61 * SECOND));
+        pins_of(both)
+    };
+    assert_eq!(of(40), [], "the holder may be closing it");
+    let [pin] = &of(20)[..] else { panic!("one pin") };
+    assert_eq!((pin.bytes, pin.cause.as_deref()), (20 * MIB, Some("given back")));
+    assert!(pin.text.contains("had given 20.0 MiB back on device 0, and the driver kept it"));
 }

@@ -147,6 +147,49 @@ def test_s3_an_engine_that_drops_what_it_copied_pins_nothing(synced):
         assert opener["opens"] == opener["closes"] > 0 == opener["pieces"]
 
 
+@pytest.fixture
+def synced_to_the_end(machine):
+    """Pids of the ranks and the engine of a job that has ended, and the report of its trace."""
+
+    def sync(what, steps):
+        trace = machine.scratch / "trace"
+        command = [MEMTRACE, "run", "-o", trace, "--", VPYTHON, PROGRAMS / "case_s3.py", what, steps]
+        program = machine.start(*command, PYTHONPATH=str(CHECKOUT / "python"))
+        out, _ = program.communicate(input="\n", timeout=240)
+        assert program.returncode == 0
+        return [int(word) for word in out.split()], machine.report(trace)
+
+    return sync
+
+
+def test_s3_a_pin_of_each_rank_is_told_when_the_job_has_ended_and_all_is_closed(synced_to_the_end):
+    steps, size = 26, 32 * MIB
+    (*ranks, engine), report = synced_to_the_end("keep", steps)
+    assert {p["state"] for p in report["processes"]} == {"exited"}
+    assert not any(device["imported_bytes"] for p in report["processes"] for device in p["devices"])
+    pins = [finding for finding in report["findings"] if finding["verdict"] == "ipc-pin"]
+    assert sorted(pin["instances"][0]["pid"] for pin in pins) == ranks
+    # The piece of the last step was not there yet when that began.
+    pieces = steps - 1
+    for pin in pins:
+        assert (pin["confidence"], pin["cause"], pin["bytes"]) == ("alert", "growing", pieces * size)
+        said = numbers(pin)
+        assert (said["pieces open"], said["opened"], said["closed"]) == (pieces, pieces, 0)
+        assert pin["rate"]["bytes_per_step"] == said["more in a step"] == size
+        assert any("the staging buffer" in line for line in lines_of(report, pin["site"], "case_s3.py"))
+        (holder,) = pin["holders"]
+        assert holder["owner"] == f"engine (pid {engine})"
+        assert (holder["bytes"], holder["blocks"]) == (pieces * size, pieces)
+        assert any("opened by the engine" in line for line in lines_of(report, holder["site"], "case_s3.py"))
+        assert "when its last step began" in pin["text"]
+        assert f"engine (pid {engine}) had opened them {pieces} times and closed them 0 times" in pin["text"]
+
+
+def test_s3_an_engine_that_dropped_what_it_copied_pinned_nothing_when_the_job_has_ended(synced_to_the_end):
+    _, report = synced_to_the_end("drop", 26)
+    assert [finding for finding in report["findings"] if finding["verdict"] == "ipc-pin"] == []
+
+
 def test_s7_what_nccl_takes_is_told_by_size_and_with_the_collective_that_took_it(looked_at):
     (before, after), report, text = looked_at("case_s7.py", 2)
     (device,) = report["processes"][0]["devices"]

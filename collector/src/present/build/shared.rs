@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{Subject, sites::SiteBook};
 use crate::{
-    ledger::Instance,
+    ledger::{End, Instance},
     present::report::{Export, Import, Opener, Peer},
     process::{Job, Process},
     sharing::{self, Shared},
@@ -32,8 +32,13 @@ impl<'a> Commons<'a> {
         Some(Peer { instance: instance.to_string(), pid, role })
     }
 
-    /// What the subject handed out on a device that is there, or that others keep open.
-    pub fn out<'b>(
+    /// Whether a process has ended; one that nobody knows has.
+    pub fn is_over(&self, instance: Instance) -> bool {
+        self.process(instance).is_none_or(|process| process.end != End::Running)
+    }
+
+    /// All that the subject handed out on a device.
+    pub fn handed_out<'b>(
         &'b self,
         subject: &Subject<'_>,
         device: Device,
@@ -42,10 +47,19 @@ impl<'a> Commons<'a> {
         let mine = move |export: &&sharing::Export| {
             export.owner == instance && export.share.device == device
         };
+        self.shared.exports.iter().filter(mine)
+    }
+
+    /// What of it is there, or kept open by others.
+    pub fn out<'b>(
+        &'b self,
+        subject: &Subject<'_>,
+        device: Device,
+    ) -> impl Iterator<Item = &'b sharing::Export> {
         let matters = |export: &&sharing::Export| {
             export.share.is_held() || self.shared.openers(export).any(|import| import.kept)
         };
-        self.shared.exports.iter().filter(mine).filter(matters)
+        self.handed_out(subject, device).filter(matters)
     }
 }
 

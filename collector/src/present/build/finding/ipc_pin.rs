@@ -25,6 +25,34 @@ use crate::{
 /// The name of the verdict.
 const VERDICT: &str = "ipc-pin";
 
+/// When what others have open is looked at.
+#[derive(Clone, Copy)]
+struct Look {
+    /// `CLOCK_MONOTONIC` of the owner, ns.
+    time: u64,
+    /// Whether that is over. What closed it since, if anything, may be its holder's end: an interpreter
+    /// that goes drops what its program kept.
+    past: bool,
+}
+
+impl Look {
+    fn is_open(self, import: &Import) -> bool {
+        if self.past { import.was_open(self.time) } else { import.kept }
+    }
+
+    /// When it was given back, if it was.
+    fn given_back(self, export: &Export) -> Option<u64> {
+        export.share.ended.filter(|ended| *ended <= self.time)
+    }
+
+    /// How often it was opened and closed until then. Of what was open then no close counts: it may be
+    /// one of those that came later.
+    fn counts(self, import: &Import) -> (u64, u64) {
+        let later = self.past && import.was_open(self.time);
+        (import.share.times, if later { 0 } else { import.share.closes })
+    }
+}
+
 /// A process that has pieces of it open.
 struct Importer {
     /// What to call it.
@@ -57,19 +85,30 @@ pub(super) fn findings(
     for (subject, process) in subjects.iter_mut().zip(processes) {
         for device in &process.devices {
             let place = Place { process, device };
+            let looks = looks(job, subject);
             let mut by_site: BTreeMap<String, Vec<&Export>> = BTreeMap::new();
-            for export in commons.out(subject, device.device).collect::<Vec<_>>() {
-                let site = shared::site(subject, book, &export.share);
-                by_site.entry(site).or_default().push(export);
+            for export in commons.handed_out(subject, device.device).collect::<Vec<_>>() {
+                let mut openers = commons.shared.openers(export);
+                if openers.any(|import| looks.iter().any(|look| look.is_open(import))) {
+                    let site = shared::site(subject, book, &export.share);
+                    by_site.entry(site).or_default().push(export);
+                }
             }
-            let now = subject.identity().monotonic(job.as_of);
+            let steps = &subject.process.played.steps;
             for (site, exports) in by_site {
-                let pieces = pinned(&exports, commons);
-                let steps = &subject.process.played.steps;
-                if let Verdict::Pinned(found) = check(&pieces, steps, now) {
-                    let importers = importers(&exports, &found, commons, book);
+                let found = looks.iter().find_map(|look| {
+                    if look.past && !has_ended(&exports, commons, *look) {
+                        return None;
+                    }
+                    match check(&pinned(&exports, commons, *look), steps, look.time) {
+                        Verdict::Pinned(found) => Some((*look, found)),
+                        Verdict::Fine => None,
+                    }
+                });
+                if let Some((look, found)) = found {
+                    let importers = importers(&exports, &found, commons, look, book);
                     let since_ns = subject.identity().realtime(found.since);
-                    findings.push(finding(&place, site, &found, importers, since_ns, book));
+                    findings.push(finding(&place, site, &found, look, importers, since_ns, book));
                 }
             }
         }
@@ -77,14 +116,29 @@ pub(super) fn findings(
     findings
 }
 
+/// Now, and the begin of the owner's last step: the last moment at which it was surely at work. Without
+/// steps there is none.
+fn looks(job: &Job, subject: &Subject<'_>) -> Vec<Look> {
+    let now = Look { time: subject.identity().monotonic(job.as_of), past: false };
+    let last = subject.process.played.steps.last();
+    std::iter::once(now).chain(last.map(|begin| Look { time: *begin, past: true })).collect()
+}
+
+/// Whether the owner has ended, or one who had some of it open.
+fn has_ended(exports: &[&Export], commons: &Commons<'_>, look: Look) -> bool {
+    let mut openers = exports.iter().flat_map(|export| commons.shared.openers(export));
+    exports.first().is_some_and(|export| commons.is_over(export.owner))
+        || openers.any(|import| look.is_open(import) && commons.is_over(import.holder))
+}
+
 /// What of it others have open, each piece once under however many names it went out.
-fn pinned(exports: &[&Export], commons: &Commons<'_>) -> Vec<Piece> {
+fn pinned(exports: &[&Export], commons: &Commons<'_>, look: Look) -> Vec<Piece> {
     let mut pieces: BTreeMap<(u64, u64), Piece> = BTreeMap::new();
     for export in exports {
-        let kept = commons.shared.openers(export).filter(|import| import.kept);
-        if let Some(until) = kept.map(|import| import.until).max() {
+        let open = commons.shared.openers(export).filter(|import| look.is_open(import));
+        if let Some(until) = open.map(|import| import.until).max() {
             let share = &export.share;
-            let (bytes, since, given_back) = (share.size, share.since, share.ended);
+            let (bytes, since, given_back) = (share.size, share.since, look.given_back(export));
             let new = Piece { bytes, since, given_back, until };
             let piece = pieces.entry((share.address, share.birth)).or_insert(new);
             (piece.since, piece.until) = (piece.since.min(since), piece.until.max(until));
@@ -98,17 +152,20 @@ fn importers(
     exports: &[&Export],
     found: &Found,
     commons: &Commons<'_>,
+    look: Look,
     book: &mut SiteBook,
 ) -> Vec<Importer> {
     let mut imports: BTreeMap<Instance, Vec<&Import>> = BTreeMap::new();
     let mine = exports.iter().filter(|export| match found.cause {
-        Cause::GivenBack => !export.share.is_held(),
+        Cause::GivenBack => look.given_back(export).is_some(),
         Cause::Growing => export.share.since >= found.since,
     });
-    for import in mine.flat_map(|export| commons.shared.openers(export)) {
+    let all = mine.flat_map(|export| commons.shared.openers(export));
+    for import in all.filter(|import| import.share.since <= look.time) {
         imports.entry(import.holder).or_default().push(import);
     }
-    let of = |(instance, all): (Instance, Vec<&Import>)| importer(instance, &all, commons, book);
+    let of =
+        |(instance, all): (Instance, Vec<&Import>)| importer(instance, &all, commons, look, book);
     let mut importers: Vec<Importer> = imports.into_iter().filter_map(of).collect();
     importers.sort_by_key(|importer| Reverse(importer.holder.bytes));
     importers
@@ -118,14 +175,15 @@ fn importer(
     instance: Instance,
     imports: &[&Import],
     commons: &Commons<'_>,
+    look: Look,
     book: &mut SiteBook,
 ) -> Option<Importer> {
     let process = commons.process(instance)?;
     let mut subject =
         Subject { process, stacks: Stacks::new(&process.tables, None), owned: BTreeMap::new() };
-    let kept: Vec<&&Import> = imports.iter().filter(|import| import.kept).collect();
+    let open: Vec<&&Import> = imports.iter().filter(|import| look.is_open(import)).collect();
     let mut sites: BTreeMap<_, u64> = BTreeMap::new();
-    for import in &kept {
+    for import in &open {
         *sites.entry(import.share.site).or_default() += import.share.size;
     }
     let (most, _) = sites.into_iter().max_by_key(|(_, bytes)| *bytes)?;
@@ -137,12 +195,12 @@ fn importer(
         holder: Holder {
             site: site.to_string(),
             owner: name.clone(),
-            bytes: kept.iter().fold(0, |sum, import| sum.saturating_add(import.share.size)),
-            blocks: kept.len() as u64,
+            bytes: open.iter().fold(0, |sum, import| sum.saturating_add(import.share.size)),
+            blocks: open.len() as u64,
         },
         name,
-        opens: imports.iter().map(|import| import.share.times).sum(),
-        closes: imports.iter().map(|import| import.share.closes).sum(),
+        opens: imports.iter().map(|import| look.counts(import).0).sum(),
+        closes: imports.iter().map(|import| look.counts(import).1).sum(),
     })
 }
 
@@ -150,6 +208,7 @@ fn finding(
     place: &Place<'_>,
     site: String,
     found: &Found,
+    look: Look,
     importers: Vec<Importer>,
     since_ns: u64,
     book: &SiteBook,
@@ -166,7 +225,7 @@ fn finding(
         instances: vec![place.instance(found.bytes)],
         bytes: found.bytes,
         site,
-        text: text(place, found, &importers, &line, since_ns),
+        text: text(place, found, look, &importers, &line, since_ns),
         advice: advice(place, found, &importers),
         since_ns,
         cause: Some(found.cause.name().to_owned()),
@@ -193,37 +252,54 @@ fn numbers(found: &Found, importers: &[Importer]) -> Vec<Evidence> {
 fn text(
     place: &Place<'_>,
     found: &Found,
+    look: Look,
     importers: &[Importer],
     line: &str,
     since_ns: u64,
 ) -> String {
     let (who, pieces) = (who(place.process), count(found.pieces, "piece"));
-    let (amount, device) = (bytes(found.bytes), place.device.device);
-    let mut said = match found.cause {
-        Cause::GivenBack => format!(
+    let (amount, device, since) = (bytes(found.bytes), place.device.device, clock(since_ns));
+    let mut said = match (found.cause, look.past) {
+        (Cause::GivenBack, false) => format!(
             "{who} gave {amount} back on device {device}, and the driver keeps it: other processes \
              have {pieces} of it open, taken at {line}."
         ),
-        Cause::Growing => format!(
+        (Cause::GivenBack, true) => format!(
+            "{who} had given {amount} back on device {device}, and the driver kept it: other \
+             processes had {pieces} of it open when its last step began, taken at {line}."
+        ),
+        (Cause::Growing, false) => format!(
             "{who} hands ever more memory to other processes, which keep it open: {pieces} of \
-             {amount} on device {device} since {}, taken at {line}.",
-            clock(since_ns),
+             {amount} on device {device} since {since}, taken at {line}."
+        ),
+        (Cause::Growing, true) => format!(
+            "{who} handed ever more memory to other processes, which kept it open: when its last \
+             step began, {pieces} of {amount} on device {device} since {since}, taken at {line}."
         ),
     };
     let per_step = found.rate.and_then(|(per_step, _)| per_step);
     if let Some(per_step) = per_step {
-        said.push_str(&format!(" It is {} more each step", bytes(per_step)));
+        let (is, has) = if look.past { ("was", "had") } else { ("is", "has") };
+        said.push_str(&format!(" It {is} {} more each step", bytes(per_step)));
         if let Some(steps) = found.steps {
-            said.push_str(&format!("; the oldest has been alive for {}", count(steps, "step")));
+            said.push_str(&format!("; the oldest {has} been alive for {}", count(steps, "step")));
         }
         said.push('.');
     }
     for Importer { name, line, holder, opens, closes } in importers {
         let (opened, closed) = (count(*opens, "time"), count(*closes, "time"));
-        said.push_str(&format!(
-            " {name} opened them {opened} and closed them {closed}; it has {} open, from {line}.",
-            bytes(holder.bytes),
-        ));
+        let open = bytes(holder.bytes);
+        said.push_str(&if look.past {
+            format!(
+                " {name} had opened them {opened} and closed them {closed}; it had {open} open, from \
+                 {line}."
+            )
+        } else {
+            format!(
+                " {name} opened them {opened} and closed them {closed}; it has {open} open, from \
+                 {line}."
+            )
+        });
     }
     said
 }
