@@ -67,6 +67,33 @@ pub struct Shared {
     pub imports: Vec<Import>,
 }
 
+/// Memory that is the same for all who open it, however often and under whatever name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Memory {
+    /// What this process took at an address or as a handle, and when.
+    Of(Instance, u64, u64),
+    /// What nobody is known to have handed out, by its name.
+    Named(u64),
+}
+
+/// Sums bytes that are open, those of the same memory once in each process. Without a name everything
+/// that is open is memory of its own.
+#[derive(Default)]
+pub struct OpenBytes(HashMap<(Instance, Memory), u64>);
+
+impl OpenBytes {
+    /// By how many bytes the sum grows with `import`. What one opened as a handle shows only as much of
+    /// its size as it mapped, so the largest counts.
+    pub fn add(&mut self, shared: &Shared, import: &Import) -> u64 {
+        let size = import.share.size;
+        let Some(memory) = shared.memory(import) else { return size };
+        let known = self.0.entry((import.holder, memory)).or_default();
+        let more = size.saturating_sub(*known);
+        *known += more;
+        more
+    }
+}
+
 type Uuid = [u64; 2];
 
 /// Processes that end no farther from each other than this end together, ns.
@@ -278,6 +305,15 @@ impl Shared {
     /// Who opened something that was handed out.
     pub fn openers(&self, export: &Export) -> impl Iterator<Item = &Import> {
         export.opened.iter().map(|at| &self.imports[*at])
+    }
+
+    /// What was opened, where that is known.
+    fn memory(&self, import: &Import) -> Option<Memory> {
+        let of = self.owner(import).filter(|_| !import.likely);
+        let of =
+            of.map(|export| Memory::Of(export.owner, export.share.address, export.share.birth));
+        let name = import.share.identity;
+        of.or_else(|| (name != 0).then_some(Memory::Named(name)))
     }
 
     /// Whose something is that was opened.

@@ -85,6 +85,47 @@ fn exporter_and_importer_are_joined_by_the_name_both_see() {
     assert!(text.contains("no traced process opened"), "{text}");
 }
 
+/// One that opened what has these names, each as a handle of its own of 20 MiB.
+fn opener_of(names: &[u64]) -> Process {
+    let open = |(name, address): (&u64, u64)| {
+        let mut one = born(live(Class::ImportedHandle, address, 20 * MIB, 0), 20 + address);
+        one.entry.link = 1 << 10;
+        let name = identity(Class::ImportedHandle, address, *name, 20 + address);
+        [one, name].into_iter().take(1 + usize::from(name.entry.native != 0)).collect::<Vec<_>>()
+    };
+    let open: Vec<Live> = names.iter().zip(1..).flat_map(open).collect();
+    holding(2, End::Running, &open)
+}
+
+#[test]
+fn what_is_open_under_two_handles_counts_once_where_its_name_tells_and_each_open_is_a_piece() {
+    let of = |owner: Process, names: &[u64]| {
+        let report = build(&job(vec![owner, opener_of(names)]), Detail::default());
+        let holder = device(&report, 2);
+        let by = device(&report, 1).exports.iter().flat_map(|export| &export.opened_by);
+        let by = by.map(|by| (by.bytes / MIB, by.pieces)).collect::<Vec<_>>();
+        let imports = holder.imports.iter().map(|import| (import.bytes / MIB, import.pieces));
+        (holder.imported_bytes / MIB, imports.collect::<Vec<_>>(), by)
+    };
+    assert_eq!(of(exporter(1, NAME), &[NAME]), (20, vec![(20, 1)], vec![(20, 1)]));
+    assert_eq!(of(exporter(1, NAME), &[NAME, NAME]), (20, vec![(20, 2)], vec![(20, 2)]));
+    // Handed out under two names it is the same memory.
+    let mut owner = exporter(1, NAME);
+    let memory = live(Class::Linear, 0x1000_0000, 20 * MIB, TORCH);
+    let names = [NAME, NAME + 1].map(|name| identity(Class::Linear, 0x1000_0000, name, 10));
+    owner.played.state = State::from_live(&[memory, names[0], names[1]]);
+    assert_eq!(of(owner, &[NAME, NAME + 1]), (20, vec![(20, 2)], vec![(20, 2)]));
+    // Of a stranger's the name is enough; without one nothing tells.
+    assert_eq!(of(exporter(1, 9), &[NAME, NAME]), (20, vec![(20, 2)], vec![]));
+    assert_eq!(of(exporter(1, 9), &[NAME, NAME + 1]), (40, vec![(40, 2)], vec![]));
+    assert_eq!(of(exporter(1, 9), &[0, 0]), (40, vec![(40, 2)], vec![]));
+    let all = vec![one_that_gave_back(End::Running), opener_of(&[NAME, NAME])];
+    let later = Job { as_of: 40_000_000_000, ..job(all) };
+    let [pin] = &pins(&build(&later, Detail::default()))[..] else { panic!("one pin") };
+    let [holder] = &pin.holders[..] else { panic!("{:?}", pin.holders) };
+    assert_eq!((pin.bytes, holder.bytes, holder.blocks), (20 * MIB, 20 * MIB, 2));
+}
+
 #[test]
 fn a_name_that_comes_again_means_the_newest_that_is_older_than_the_import() {
     let owners = |at: u64| {

@@ -73,6 +73,8 @@ class Held:
     def __init__(self):
         # By address, pool or handle: the key of `held`, and the bytes.
         self.extents = {}
+        # By handle that was imported: the exporter and its number for the memory.
+        self.memory = {}
         # Of each handle: users, mappings and bindings together.
         self.references = {}
         self.mapped = {}
@@ -87,6 +89,7 @@ class Held:
             # A handle's number is given again.
             del self.references[handle]
             self.extents.pop(("handle", handle), None)
+            self.memory.pop(("handle", handle), None)
             # What was bound to a multicast object goes with it.
             for team, device, offset, _ in [b for b in self.bound if b[0] == handle]:
                 self.unbind(team, device, offset, offset + 1)
@@ -139,6 +142,8 @@ class Held:
                 if ("handle", a["handle"]) not in self.extents:
                     kind = "vmm" if name == "cuMemCreate" else "imported"
                     self.take(("handle", a["handle"]), a["dev"], kind, a["size"])
+                    if kind == "imported" and a["owner"]:
+                        self.memory["handle", a["handle"]] = a["owner"], a["id"]
                 self.refer(a["handle"], 1)
             case "cuMemRetainAllocationHandle" | "cuMulticastCreate":
                 self.refer(a["handle"], 1)
@@ -157,14 +162,18 @@ class Held:
 
 
 def held(path):
-    """What the calls of a log left held: {(device, kind): bytes}, and pinned host memory as "pinned"."""
+    """What the calls of a log left held: {(device, kind): bytes}, and pinned host memory as "pinned". Memory
+    of another process counts once, however many handles of it there are."""
     state = Held()
     for name, argument in calls(path):
         if argument["result"] == 0:
             state.apply(name, argument)
-    sums = collections.Counter()
-    for kind, size in state.extents.values():
-        sums[kind] += size
+    sums, counted = collections.Counter(), set()
+    for where, (kind, size) in state.extents.items():
+        memory = state.memory.get(where, where)
+        if memory not in counted:
+            sums[kind] += size
+        counted.add(memory)
     return {kind: size for kind, size in sums.items() if size}
 
 

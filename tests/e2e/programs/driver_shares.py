@@ -72,6 +72,8 @@ def owner():
     opened = {export["bytes"]: [o["by"]["pid"] for o in export["opened_by"]] for export in device["exports"]}
     # The pool as a whole has no opener: what is opened are blocks of it.
     assert opened == {size: [importer.pid] for size in (LINEAR, HANDLE, BLOCK)} | {32 * MIB: []}, opened
+    (by,) = [o for export in device["exports"] if export["bytes"] == HANDLE for o in export["opened_by"]]
+    assert (by["bytes"], by["pieces"], by["opens"], by["closes"]) == (HANDLE, 2, 2, 0), by
     before = free_bytes()
     call(cu.cuMemFree, linear)
     assert free_bytes() == before, "open elsewhere"
@@ -96,15 +98,21 @@ def importer(old, descriptor, of_pool, pointer):
     linear = call(cu.cuIpcOpenMemHandle, theirs, 1)
     # Opened twice: one address, and one memory.
     assert int(call(cu.cuIpcOpenMemHandle, theirs, 1)) == int(linear)
-    handle = call(cu.cuMemImportFromShareableHandle, int(descriptor), FD)
-    va = call(cu.cuMemAddressReserve, HANDLE, 0, 0, 0)
+    # Opened twice by a descriptor each: two handles, and one memory as well.
+    descriptors = int(descriptor), os.dup(int(descriptor))
+    handle, other = [call(cu.cuMemImportFromShareableHandle, each, FD) for each in descriptors]
+    assert int(other) != int(handle)
+    va, beside = [call(cu.cuMemAddressReserve, HANDLE, 0, 0, 0) for _ in range(2)]
     call(cu.cuMemMap, va, HANDLE, 0, handle, 0)
+    call(cu.cuMemMap, beside, HANDLE, 0, other, 0)
     pool = call(cu.cuMemPoolImportFromShareableHandle, int(of_pool), FD, 0)
     data = read(cu.CUmemPoolPtrExportData(), pointer)
     block = call(cu.cuMemPoolImportPointer, pool, data)
     device = rest(linear=2 * MIB, imported=LINEAR + HANDLE + BLOCK)
     told = {i["bytes"]: (i["from"] or {}).get("pid") for i in device["imports"]}
     assert told == {size: os.getppid() for size in (LINEAR, HANDLE, BLOCK)}, told
+    (twice,) = [i for i in device["imports"] if i["bytes"] == HANDLE]
+    assert (twice["pieces"], twice["opens"], twice["closes"]) == (2, 2, 0), twice
     again = call(cu.cuMemRetainAllocationHandle, int(va))
     call(cu.cuMemRelease, handle)
     call(cu.cuIpcCloseMemHandle, linear)
@@ -116,6 +124,11 @@ def importer(old, descriptor, of_pool, pointer):
     call(cu.cuMemUnmap, va, HANDLE)
     rest(linear=2 * MIB, imported=HANDLE)
     call(cu.cuMemRelease, again)
+    # The other handle is left.
+    (left,) = rest(linear=2 * MIB, imported=HANDLE)["imports"]
+    assert (left["bytes"], left["pieces"]) == (HANDLE, 1), left
+    call(cu.cuMemUnmap, beside, HANDLE)
+    call(cu.cuMemRelease, other)
     rest(linear=2 * MIB)
     print("closed", flush=True)
     sys.stdin.readline()

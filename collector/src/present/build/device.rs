@@ -34,6 +34,7 @@ pub(super) fn device(
     let totals = state.totals(gauges.device);
     let owned = owned(subject, gauges.device);
     let reserved = reserved(subject.process, gauges);
+    let again = shared::open_again(subject, commons, gauges.device);
     Device {
         device: gauges.device,
         uuid: uuid_text(gauges.uuid),
@@ -48,7 +49,7 @@ pub(super) fn device(
         },
         sites: live(subject, book, &owned, state.sites(gauges.device)),
         peak: peak(subject, book, gauges),
-        imported_bytes: totals.imported,
+        imported_bytes: totals.imported.saturating_sub(again),
         managed_bytes: totals.managed,
         nvml_bytes: gpu::bytes_of(subject, gauges.uuid, reading),
         owners: owners::owners(subject, book, &owned),

@@ -7,7 +7,7 @@ use crate::{
     ledger::{End, Instance},
     present::report::{Export, Import, Opener, Peer},
     process::{Job, Process},
-    sharing::{self, Shared},
+    sharing::{self, OpenBytes, Shared},
     state::{Device, Share},
 };
 
@@ -67,6 +67,26 @@ fn add(sum: &mut u64, more: u64) {
     *sum = sum.saturating_add(more);
 }
 
+/// What is open here of others' on a device.
+fn open_here<'a>(
+    subject: &Subject<'_>,
+    commons: &'a Commons<'_>,
+    device: Device,
+) -> impl Iterator<Item = &'a sharing::Import> + use<'a> {
+    let instance = subject.process.identity.instance;
+    let mine = move |one: &&sharing::Import| {
+        one.holder == instance && one.share.device == device && one.share.is_held()
+    };
+    commons.shared.imports.iter().filter(mine)
+}
+
+/// Bytes that are open here more than once: each open has its own in the books.
+pub(super) fn open_again(subject: &Subject<'_>, commons: &Commons<'_>, device: Device) -> u64 {
+    let mut open = OpenBytes::default();
+    let again = |one: &sharing::Import| one.share.size - open.add(&commons.shared, one);
+    open_here(subject, commons, device).map(again).fold(0, u64::saturating_add)
+}
+
 /// Memory of others that is open here.
 pub(super) fn imports(
     subject: &mut Subject<'_>,
@@ -74,11 +94,9 @@ pub(super) fn imports(
     commons: &Commons<'_>,
     device: Device,
 ) -> Vec<Import> {
-    let instance = subject.process.identity.instance;
     let mut imports: BTreeMap<(Option<Peer>, bool, String), Import> = BTreeMap::new();
-    let all = commons.shared.imports.iter();
-    let mine = all.filter(|one| one.holder == instance && one.share.device == device);
-    for one in mine.filter(|one| one.share.is_held()) {
+    let mut open = OpenBytes::default();
+    for one in open_here(subject, commons, device) {
         let from = commons.shared.owner(one).and_then(|export| commons.peer(export.owner));
         let site = book.id(subject, one.share.site);
         let since_ns = subject.identity().realtime(one.share.since);
@@ -86,7 +104,7 @@ pub(super) fn imports(
         let (likely, bytes, pieces, opens, closes) = (one.likely, 0, 0, 0, 0);
         let new = || Import { from, likely, site, bytes, pieces, opens, closes, since_ns };
         let sum = imports.entry(key).or_insert_with(new);
-        add(&mut sum.bytes, one.share.size);
+        add(&mut sum.bytes, open.add(&commons.shared, one));
         sum.pieces += 1;
         add(&mut sum.opens, one.share.times);
         add(&mut sum.closes, one.share.closes);
@@ -107,6 +125,7 @@ pub(super) fn exports(
     let mut exports: BTreeMap<String, Export> = BTreeMap::new();
     let mut openers: BTreeMap<String, BTreeMap<(Peer, bool), Opener>> = BTreeMap::new();
     let mut counted: BTreeMap<(u64, u64), ()> = BTreeMap::new();
+    let mut open = OpenBytes::default();
     for export in commons.out(subject, device).collect::<Vec<_>>() {
         let share = &export.share;
         let site = site(subject, book, share);
@@ -129,7 +148,7 @@ pub(super) fn exports(
         }
         let by = openers.entry(site).or_default();
         for import in commons.shared.openers(export) {
-            opened(by, commons, import);
+            opened(by, &mut open, commons, import);
         }
     }
     let mut exports: Vec<Export> = exports.into_values().collect();
@@ -151,6 +170,7 @@ pub(super) fn site(subject: &mut Subject<'_>, book: &mut SiteBook, share: &Share
 
 fn opened(
     by: &mut BTreeMap<(Peer, bool), Opener>,
+    open: &mut OpenBytes,
     commons: &Commons<'_>,
     import: &sharing::Import,
 ) {
@@ -167,7 +187,7 @@ fn opened(
     add(&mut sum.closes, import.share.closes);
     sum.since_ns = sum.since_ns.min(since_ns);
     if import.held {
-        add(&mut sum.bytes, import.share.size);
+        add(&mut sum.bytes, open.add(&commons.shared, import));
         sum.pieces += 1;
     }
 }

@@ -43,17 +43,27 @@ fn export(driver: &mut Driver, out: Out<i32>, handle: u64, kind: i32, _flags: u6
     out.set(driver.note("cuMemExportToShareableHandle", &[hex("handle", handle)], exported)?)
 }
 
-/// Gives the handle, and of what it stands for the bytes and the card.
-fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<(u64, u64, usize)> {
+/// A handle that was imported, and what it stands for.
+#[derive(Default)]
+struct Imported {
+    handle: u64,
+    size: u64,
+    device: usize,
+    /// The exporter's process id and its number for the memory; 0 and 0 for a multicast object.
+    memory: (u32, u64),
+}
+
+fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<Imported> {
     if kind != FILE_DESCRIPTOR {
         return Err(Code::NOT_SUPPORTED);
     }
     let file = descriptor::copied(fd)?;
     if let Ok([_, devices, size]) = descriptor::carried(&file, TEAM) {
         let props = TeamProps { devices: devices as u32, size, handle_types: 1, flags: 0 };
-        return Ok((driver.book_team(props), size, 0));
+        return Ok(Imported { handle: driver.book_team(props), size, ..Imported::default() });
     }
     let (offset, exported) = store::exported(&file).map_err(|_| Code::INVALID_VALUE)?;
+    let (size, memory) = (exported.size, (exported.owner.pid, exported.id));
     let same_card = |device: &crate::device::Device| device.index as u64 == exported.device;
     let device = driver.devices.iter().position(same_card).ok_or(Code::INVALID_DEVICE)?;
     // Exported by this very process: one more user of what is there.
@@ -64,12 +74,12 @@ fn import_fd(driver: &mut Driver, fd: i32, kind: i32) -> Outcome<(u64, u64, usiz
         });
         let (&handle, physical) = known.ok_or(Code::INVALID_VALUE)?;
         physical.users += 1;
-        return Ok((handle, exported.size, device));
+        return Ok(Imported { handle, size, device, memory });
     }
     let hold = driver.machine.hold(exported.owner, exported.id).map_err(|_| Code::OUT_OF_MEMORY)?;
     let (props, backing) = (Props::of_device(device, 1), Backing::Imported(file, hold));
-    let handle = driver.book_physical(device, (offset, exported.size), props, backing);
-    Ok((handle, exported.size, device))
+    let handle = driver.book_physical(device, (offset, size), props, backing);
+    Ok(Imported { handle, size, device, memory })
 }
 
 /// The descriptor comes in the pointer's place.
@@ -78,10 +88,20 @@ fn import(driver: &mut Driver, out: Out<u64>, fd: usize, kind: i32) -> Outcome {
         return Err(Code::INVALID_VALUE);
     }
     let imported = import_fd(driver, fd as i32, kind);
-    let (handle, size, device) = imported.unwrap_or((0, 0, 0));
-    let fields = [hex("handle", handle), dec("size", size), dec("dev", device as u64)];
+    let (told, imported) = match imported {
+        Ok(told) => (told, Ok(())),
+        Err(code) => (Imported::default(), Err(code)),
+    };
+    let (owner, id) = told.memory;
+    let fields = [
+        hex("handle", told.handle),
+        dec("size", told.size),
+        dec("dev", told.device as u64),
+        dec("owner", owner.into()),
+        dec("id", id),
+    ];
     driver.note("cuMemImportFromShareableHandle", &fields, imported)?;
-    out.set(handle)
+    out.set(told.handle)
 }
 
 /// What this module exports.

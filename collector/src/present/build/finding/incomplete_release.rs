@@ -20,7 +20,7 @@ use crate::{
         total,
     },
     process::Job,
-    sharing::Export,
+    sharing::{Export, OpenBytes},
     state::{Free, Site, Use},
     symbol::{modules::file_name, owner, site::SiteId},
 };
@@ -148,11 +148,12 @@ fn case<'a>(
 /// go before they close it.
 fn lent(subject: &Subject<'_>, commons: &Commons<'_>, slept: &Slept) -> Vec<(String, u64)> {
     let mut lent: BTreeMap<Instance, u64> = BTreeMap::new();
+    let mut open = OpenBytes::default();
     let there = |export: &&Export| export.share.is_held() && export.share.birth <= slept.began;
     for export in commons.out(subject, slept.device).filter(there) {
         for import in commons.shared.openers(export).filter(|import| import.kept) {
             let sum = lent.entry(import.holder).or_default();
-            *sum = sum.saturating_add(import.share.size);
+            *sum = sum.saturating_add(open.add(&commons.shared, import));
         }
     }
     let mut lent: Vec<(String, u64)> = lent

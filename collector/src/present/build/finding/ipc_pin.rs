@@ -18,7 +18,7 @@ use crate::{
         text::{bytes, clock, count},
     },
     process::Job,
-    sharing::{Export, Import},
+    sharing::{Export, Import, OpenBytes},
     symbol::site::Stacks,
 };
 
@@ -182,10 +182,12 @@ fn importer(
     let mut subject =
         Subject { process, stacks: Stacks::new(&process.tables, None), owned: BTreeMap::new() };
     let open: Vec<&&Import> = imports.iter().filter(|import| look.is_open(import)).collect();
-    let mut sites: BTreeMap<_, u64> = BTreeMap::new();
+    let (mut sites, mut bytes): (BTreeMap<_, u64>, _) = (BTreeMap::new(), OpenBytes::default());
     for import in &open {
-        *sites.entry(import.share.site).or_default() += import.share.size;
+        let sum = sites.entry(import.share.site).or_default();
+        *sum = sum.saturating_add(bytes.add(&commons.shared, import));
     }
+    let bytes = sites.values().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
     let (most, _) = sites.into_iter().max_by_key(|(_, bytes)| *bytes)?;
     let site = book.site(&mut subject, most);
     let name = crate::present::text::name(process.role.as_deref(), &process.command);
@@ -195,7 +197,7 @@ fn importer(
         holder: Holder {
             site: site.to_string(),
             owner: name.clone(),
-            bytes: open.iter().fold(0, |sum, import| sum.saturating_add(import.share.size)),
+            bytes,
             blocks: open.len() as u64,
         },
         name,
