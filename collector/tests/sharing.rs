@@ -167,15 +167,21 @@ fn without_a_name_it_is_likely_the_only_one_who_handed_out_that_size_there() {
 
 #[test]
 fn a_process_that_ended_has_nothing_open_any_more_unless_the_owner_ended_too() {
-    let open = |owner: End, holder: End| {
+    let open = |owner: End, holder: End, told: &str| {
         let mut owning = exporter(1, NAME);
         owning.end = owner;
         let report = build(&job(vec![owning, importer(2, holder, NAME, 20)]), Detail::default());
+        let text = in_one_line(&report);
+        assert!(text.contains(told), "{text}");
         device(&report, 1).exports[0].opened_by[0].bytes
     };
-    assert_eq!(open(End::Running, End::Killed(9)), 0);
-    assert_eq!(open(End::Killed(9), End::Running), 20 * MIB);
-    assert_eq!(open(End::Exited(Some(0)), End::Exited(Some(0))), 20 * MIB);
+    let ended =
+        "has none open since it ended: opened 1 time, closed 0 times, and 1 time by its end";
+    assert_eq!(open(End::Running, End::Killed(9), ended), 0);
+    let open_yet = "has 1 piece of 20.0 MiB open, opened 1 time, closed 0 times";
+    assert_eq!(open(End::Killed(9), End::Running, open_yet), 20 * MIB);
+    let last = "had 1 piece of 20.0 MiB open at its end, opened 1 time, closed 0 times";
+    assert_eq!(open(End::Exited(Some(0)), End::Exited(Some(0)), last), 20 * MIB);
 }
 
 /// What is given back or closed at `at` that was taken at `birth`, in microseconds.
@@ -245,6 +251,8 @@ fn what_a_process_had_open_when_it_ended_is_no_pin_of_an_owner_that_went_on() {
             let ended_by = ended_by.iter().copied().collect();
             let report =
                 build(&Job { as_of: 7200 * SECOND * 1000, ended_by, ..all }, Detail::default());
+            let told = |pin: &Finding| pin.text.contains("it ended with 20.0 MiB open, from");
+            assert!(pins(&report).iter().all(told));
             let open = device(&report, 1).exports.iter().flat_map(|export| &export.opened_by);
             (pins(&report).len(), open.map(|opener| opener.bytes).sum::<u64>())
         };

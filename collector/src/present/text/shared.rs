@@ -1,7 +1,7 @@
 //! Who holds whose memory, a line for each pair of processes.
 
 use super::{bytes, clock, count, page::Page, site};
-use crate::present::report::{Device, Export, Import, Opener, Peer, Report};
+use crate::present::report::{Device, Export, Import, Opener, Peer, Process, ProcessState, Report};
 
 /// Lines of a list; of more it says how many.
 const MOST: usize = 6;
@@ -61,17 +61,31 @@ fn opener(report: &Report, opener: &Opener) -> String {
     let likely = if opener.likely { "likely " } else { "" };
     let who = named(report, &opener.by);
     let (opened, closed) = (count(opener.opens, "time"), count(opener.closes, "time"));
+    let has_ended = process(report, &opener.by).is_some_and(|by| by.state != ProcessState::Running);
+    let pieces = || format!("{} of {}", count(opener.pieces, "piece"), bytes(opener.bytes));
     let open = match opener.pieces {
+        // An end closes what is left, and no call of the process says so.
+        0 if has_ended && opener.opens > opener.closes => {
+            let left = count(opener.opens - opener.closes, "time");
+            return format!(
+                "{likely}{who} has none open since it ended: opened {opened}, closed {closed}, and \
+                 {left} by its end"
+            );
+        }
         0 => "has none open".to_owned(),
-        pieces => format!("has {} of {} open", count(pieces, "piece"), bytes(opener.bytes)),
+        _ if has_ended => format!("had {} open at its end", pieces()),
+        _ => format!("has {} open", pieces()),
     };
     format!("{likely}{who} {open}, opened {opened}, closed {closed}")
 }
 
 /// A process as it is called elsewhere in the text.
 fn named(report: &Report, peer: &Peer) -> String {
-    let is_it = |instance: &Option<String>| instance.as_deref() == Some(peer.instance.as_str());
-    let process = report.processes.iter().find(|process| is_it(&process.instance));
-    let command = process.map_or("", |process| process.command.as_str());
+    let command = process(report, peer).map_or("", |process| process.command.as_str());
     format!("{} (pid {})", super::name(peer.role.as_deref(), command), peer.pid)
+}
+
+fn process<'a>(report: &'a Report, peer: &Peer) -> Option<&'a Process> {
+    let is_it = |instance: &Option<String>| instance.as_deref() == Some(peer.instance.as_str());
+    report.processes.iter().find(|process| is_it(&process.instance))
 }

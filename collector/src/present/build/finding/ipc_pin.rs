@@ -57,6 +57,7 @@ impl Look {
 struct Importer {
     /// What to call it.
     name: String,
+    has_ended: bool,
     /// The line that opened most of them.
     line: String,
     holder: Holder,
@@ -201,6 +202,7 @@ fn importer(
             blocks: open.len() as u64,
         },
         name,
+        has_ended: commons.is_over(instance),
         opens: imports.iter().map(|import| look.counts(import).0).sum(),
         closes: imports.iter().map(|import| look.counts(import).1).sum(),
     })
@@ -288,20 +290,18 @@ fn text(
         }
         said.push('.');
     }
-    for Importer { name, line, holder, opens, closes } in importers {
+    for Importer { name, has_ended, line, holder, opens, closes } in importers {
         let (opened, closed) = (count(*opens, "time"), count(*closes, "time"));
-        let open = bytes(holder.bytes);
-        said.push_str(&if look.past {
-            format!(
-                " {name} had opened them {opened} and closed them {closed}; it had {open} open, from \
-                 {line}."
-            )
-        } else {
-            format!(
-                " {name} opened them {opened} and closed them {closed}; it has {open} open, from \
-                 {line}."
-            )
-        });
+        let (had, open) = match (look.past, has_ended) {
+            (true, _) => ("had ", "had"),
+            (false, true) => ("", "ended with"),
+            (false, false) => ("", "has"),
+        };
+        said.push_str(&format!(
+            " {name} {had}opened them {opened} and closed them {closed}; it {open} {} open, from \
+             {line}.",
+            bytes(holder.bytes),
+        ));
     }
     said
 }
