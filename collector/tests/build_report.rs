@@ -196,6 +196,17 @@ fn what_found_no_room_in_the_live_table_is_in_the_sum_all_the_same() {
 }
 
 #[test]
+fn frees_of_what_nobody_held_are_in_the_events() {
+    let mut process = process(7, End::Running);
+    process.health.counters = vec![0; 16];
+    process.health.counters[Counter::UnknownFree as usize] = 5;
+    process.health.counters[Counter::RefusedFree as usize] = 2;
+    let report = build(&job(vec![process]), Detail::default());
+    let events = report.processes[0].events;
+    assert_eq!((events.unknown_frees, events.refused_frees), (5, 2));
+}
+
+#[test]
 fn what_was_live_at_a_peak_nobody_saw_is_null() {
     let mut job = job(vec![process(7, End::Running)]);
     job.processes[0].played.known_since = 5_001;

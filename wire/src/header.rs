@@ -175,7 +175,7 @@ pub enum Counter {
     ArenaFull = 6,
     /// Modules that found no room.
     ModulesFull = 7,
-    /// Frees of addresses that were not in the live table.
+    /// Frees of addresses that were not in the live table, whatever became of them.
     UnknownFree = 8,
     /// Block reports for a device that is not a CUDA device below 64.
     ForeignDevice = 9,
@@ -190,10 +190,12 @@ pub enum Counter {
     Forked = 13,
     /// Marks whose name found no room.
     NamesFull = 14,
+    /// Those of [`Counter::UnknownFree`] that the driver refused because it knew no such thing either.
+    RefusedFree = 15,
 }
 
 /// Number of [`Counter`]s a file has room for.
 pub const COUNTER_WORDS: usize = 40;
 
-const _: () = assert!((Counter::NamesFull as usize) < COUNTER_WORDS);
+const _: () = assert!((Counter::RefusedFree as usize) < COUNTER_WORDS);
 const _: () = assert!(COUNTERS + COUNTER_WORDS <= ARENA_NEXT);

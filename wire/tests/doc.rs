@@ -110,6 +110,7 @@ fn numbers_of_verbs_classes_and_counters_are_those_of_the_code() {
         BeforeStart,
         Forked,
         NamesFull,
+        RefusedFree,
     ];
     let known: BTreeMap<String, usize> =
         all.iter().map(|c| (format!("{c:?}"), *c as usize)).collect();

@@ -5,8 +5,10 @@ use wire::header::{Counter, Mode, PythonState, Reason};
 use super::Losses;
 use crate::ledger::Health;
 
-/// Each kind of loss that leaves something out, and what it means.
-const LOSSES: [(Counter, &str); 9] = [
+/// Each kind of loss that leaves something out, and what it means; and what the program itself did wrong.
+/// A free of something unknown that *succeeded* is none: it was taken before anybody recorded, or by a
+/// graph's node.
+const LOSSES: [(Counter, &str); 10] = [
     (Counter::TrieFull, "stacks are missing: the table of stacks was full"),
     (Counter::StackTruncated, "outer callers are missing of stacks deeper than what is recorded"),
     (Counter::CodesFull, "Python frames have no name: the table of code objects was full"),
@@ -19,6 +21,11 @@ const LOSSES: [(Counter, &str); 9] = [
     ),
     (Counter::UnknownDevice, "calls could not be told a device"),
     (Counter::BeforeStart, "calls came before recording could start"),
+    (
+        Counter::RefusedFree,
+        "the program gave back what it did not hold, and the driver refused: memory freed twice, after its \
+         context had ended, or by another call than it was taken with",
+    ),
 ];
 
 /// The sentences, gravest first; none for a ledger that lacks nothing.
@@ -120,9 +127,20 @@ mod tests {
     }
 
     #[test]
+    fn a_free_that_nobody_knows_is_told_only_where_the_driver_refused_it() {
+        let mut health = on();
+        health.counters = vec![0; 16];
+        health.counters[Counter::UnknownFree as usize] = 3;
+        assert!(warnings(&health, &Losses::default()).is_empty());
+        health.counters[Counter::RefusedFree as usize] = 1;
+        let text = warnings(&health, &Losses::default()).join("\n");
+        assert!(text.contains("freed twice") && text.ends_with("(once)"), "{text}");
+    }
+
+    #[test]
     fn losses_reach_the_reader_with_their_number() {
         let mut health = Health { python_state: 2, python_version: 3 << 8 | 9, ..on() };
-        health.counters = vec![0; 15];
+        health.counters = vec![0; 16];
         health.counters[Counter::LiveOverflow as usize] = 7;
         health.counters[Counter::TrieFull as usize] = 8;
         let losses = Losses { damaged: 5, blocks_unstored_since: Some(1), ..Losses::default() };

@@ -4,12 +4,18 @@
 pub type Status = i32;
 /// `CUDA_SUCCESS`.
 pub const SUCCESS: Status = 0;
+/// `CUDA_ERROR_INVALID_VALUE`.
+pub const INVALID_VALUE: Status = 1;
 /// `CUDA_ERROR_OUT_OF_MEMORY`.
 pub const OUT_OF_MEMORY: Status = 2;
 /// `CUDA_ERROR_NOT_INITIALIZED`: what an exported hook answers when there is no driver to call.
 pub const NOT_INITIALIZED: Status = 3;
+/// `CUDA_ERROR_INVALID_HANDLE`.
+pub const INVALID_HANDLE: Status = 400;
 /// `CUDA_ERROR_NOT_FOUND`.
 pub const NOT_FOUND: Status = 500;
+/// `CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED`.
+pub const HOST_MEMORY_NOT_REGISTERED: Status = 713;
 
 /// `CUipcMemHandle`, passed by value.
 #[derive(Clone, Copy, PartialEq, Eq)]

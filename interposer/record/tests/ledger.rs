@@ -58,6 +58,41 @@ fn blocks_give_the_gauges_what_pytorch_says() {
 }
 
 #[test]
+fn a_free_of_what_is_not_held_is_told_apart_by_what_the_driver_thought_of_it() {
+    let (deinitialized, illegal_address) = (4, 700);
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Linear, 0x1000, 64);
+    let counts = |subject: &Subject| {
+        let file = subject.file();
+        (file.counter(Counter::UnknownFree), file.counter(Counter::RefusedFree))
+    };
+    // Of what is held, whatever the driver says.
+    subject.give(Class::Linear, 0x1000, 0, 1);
+    subject.give(Class::Linear, 0x1000, 0, 0);
+    assert_eq!(counts(&subject), (0, 0));
+    subject.give(Class::Linear, 0x1000, 0, 1);
+    subject.give(Class::Array, 0x2000, 0, 400);
+    subject.give(Class::Host, 0x3000, 0, 713);
+    subject.give(Class::Mapping, PAGE, PAGE, 1);
+    assert_eq!(counts(&subject), (4, 4));
+    for result in [0, deinitialized, illegal_address] {
+        subject.give(Class::Linear, 0x1000, 0, result);
+    }
+    assert_eq!(counts(&subject), (7, 4), "neither what succeeds nor what fails for another reason");
+}
+
+#[test]
+fn two_threads_that_free_the_same_are_seen_by_what_the_second_is_told() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Linear, 0x1000, 64);
+    let [mut first, mut second] = [(); 2].map(|()| subject.giving(Class::Linear, 0x1000, 0));
+    subject.gave(&mut first, 0);
+    subject.gave(&mut second, 1);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.counter(Counter::RefusedFree)), (0, 1));
+}
+
+#[test]
 fn a_full_table_keeps_room_for_what_the_driver_gives() {
     let mut subject = Subject::new(SMALL);
     let blocks = SMALL.entries as u64;

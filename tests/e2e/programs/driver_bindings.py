@@ -212,7 +212,29 @@ def contexts():
     holds()
 
 
-PARTS = {part.__name__: part for part in (linear, virtual, pools, beside, leaving, contexts)}
+def twice():
+    """What is freed once more is refused, and told; what a graph gave may be freed, and is not."""
+    address, handle = call(cu.cuMemAlloc, 8 * MIB), physical(4 * GRANULE)
+    for function, what in (cu.cuMemFree, address), (cu.cuMemRelease, handle):
+        call(function, what)
+        assert function(what)[0] == cu.CUresult.CUDA_ERROR_INVALID_VALUE
+    process = rest(0)
+    events, warnings = process["events"], process["warnings"]
+    assert (events["unknown_frees"], events["refused_frees"]) == (2, 2), events
+    assert [w for w in warnings if "freed twice" in w and w.endswith("(2 times)")], warnings
+    graph = call(cu.cuGraphCreate, 0)
+    params = cu.CUDA_MEM_ALLOC_NODE_PARAMS()
+    params.poolProps.allocType = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
+    params.poolProps.location = location()
+    params.bytesize = 40 * MIB
+    call(cu.cuGraphAddMemAllocNode, graph, None, 0, params)
+    call(cu.cuGraphLaunch, call(cu.cuGraphInstantiate, graph, 0), 0)
+    call(cu.cuMemFree, params.dptr)
+    events = own.report()[1]["events"]
+    assert (events["unknown_frees"], events["refused_frees"]) == (3, 2), events
+
+
+PARTS = {part.__name__: part for part in (linear, virtual, pools, beside, leaving, contexts, twice)}
 
 if __name__ == "__main__":
     start()

@@ -44,6 +44,8 @@ pub(super) fn traced(
             live_overflow: process.health.counter(Counter::LiveOverflow),
             unlisted_bytes: process.health.counter(Counter::UnlistedBytes),
             in_flight: process.in_flight.into(),
+            unknown_frees: process.health.counter(Counter::UnknownFree),
+            refused_frees: process.health.counter(Counter::RefusedFree),
         },
         warnings: process.warnings.clone(),
         phases: phases::phases(subject, book),

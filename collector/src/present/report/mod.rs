@@ -163,6 +163,12 @@ pub struct Events {
     pub unlisted_bytes: u64,
     /// Calls that were taking or giving back memory when it was looked at, or when it died.
     pub in_flight: u64,
+    /// Calls that gave back what was not in the ledger.
+    #[serde(default)]
+    pub unknown_frees: u64,
+    /// Those of them that the driver refused, because it knew no such thing either.
+    #[serde(default)]
+    pub refused_frees: u64,
 }
 
 /// A distinct call stack that allocates.

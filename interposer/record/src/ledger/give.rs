@@ -3,7 +3,10 @@
 //! Both halves go through the entry that the first one found. A second look-up would be wrong:
 //! once the driver has freed an address, another thread may own it.
 
-use hook::event::{Event, NO_ENTRY};
+use hook::{
+    abi::{HOST_MEMORY_NOT_REGISTERED, INVALID_HANDLE, INVALID_VALUE},
+    event::{Event, NO_ENTRY},
+};
 use wire::{
     device::TORCH_RESERVED_PEAK,
     header::Counter,
@@ -12,6 +15,12 @@ use wire::{
 };
 
 use super::{Ledger, Now, gauges::is_reserved};
+
+/// Whether a free that was refused with `result` named something that was not there. Any other refusal
+/// says nothing of what was named: after an error of a kernel, or at the process's end, all calls fail.
+const fn knows_no_such_thing(result: i32) -> bool {
+    matches!(result, INVALID_VALUE | INVALID_HANDLE | HOST_MEMORY_NOT_REGISTERED)
+}
 
 const fn bit(class: Class) -> u32 {
     1_u32.wrapping_shl(class as u32)
@@ -53,6 +62,9 @@ impl Ledger<'_> {
     /// The real call returned.
     pub(super) fn gave_back(&self, now: &Now, event: &mut Event) {
         if event.entry == NO_ENTRY {
+            if knows_no_such_thing(event.result) {
+                self.counters.count(Counter::RefusedFree);
+            }
             return;
         }
         match event.class {
