@@ -2,7 +2,7 @@
 
 import pytest
 
-RESTS = {"linear": 2, "virtual": 8, "pools": 4, "beside": 2, "leaving": 4, "contexts": 4, "twice": 1}
+RESTS = {"linear": 2, "virtual": 8, "pools": 4, "beside": 2, "leaving": 4, "contexts": 6, "twice": 1}
 
 
 @pytest.mark.parametrize("part", RESTS)

@@ -116,6 +116,16 @@ impl<'a> Guard<'a> {
         driver.pool_of(address).or_else(|| driver.pool_of_device(driver.device()?))
     }
 
+    /// Before the real call: whether `context` is current to this thread.
+    #[must_use]
+    pub fn is_current(&self, context: u64) -> bool {
+        if self.recorder().is_none() {
+            return false;
+        }
+        let _errno = Errno::keep();
+        self.call.hooks.driver.context() == Some(context)
+    }
+
     /// Before the real call: whether a device's primary context is active already.
     #[must_use]
     pub fn primary_active(&self, device: i32) -> Option<bool> {

@@ -186,6 +186,26 @@ pub unsafe fn destroy(call: &Call<'_>, real: Destroy, context: u64) -> Status {
     status
 }
 
+/// `cuCtxDetach`: gives back one reference, which destroys the context if it was the last. A context that is
+/// gone cannot be asked; but only the thread that it is current to may detach it, and there it stays current
+/// as long as it lives.
+///
+/// # Safety
+/// `real` is the real function; the arguments are the program's.
+pub unsafe fn detach(call: &Call<'_>, real: Destroy, context: u64) -> Status {
+    let guard = call.enter();
+    let was_current = guard.is_current(context);
+    // SAFETY: the program's own call.
+    let status = unsafe { real(context) };
+    if let Some(note) = guard.note(status).filter(Note::succeeded)
+        && was_current
+        && note.driver().context() != Some(context)
+    {
+        note.publish(Event { aux: context, ..note.event(Op::Reset) });
+    }
+    status
+}
+
 /// A device's primary context ended. What its pools hold now, if anything, only the driver knows.
 fn primary_ended(note: &Note<'_>, device: i32) {
     let Some(device) = abi::ordinal(device) else { return };
@@ -248,7 +268,7 @@ pub unsafe fn release(call: &Call<'_>, real: OfDevice, device: i32) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+    use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
     use super::*;
     use crate::{
@@ -386,6 +406,41 @@ mod tests {
         on(&recording(), Api::cuCtxDestroy_v2, |call| unsafe { destroy(call, destroy_ok, 0xc1) });
         let reset = event();
         assert_eq!((reset.op, reset.aux, reset.device), (Op::Reset, 0xc1, UNKNOWN));
+    }
+
+    /// References to context 0xc1, which is current as long as there are some.
+    static REFERENCES: AtomicU32 = AtomicU32::new(0);
+
+    extern "C" fn current(out: *mut u64) -> Status {
+        // SAFETY: the driver's questions pass valid pointers.
+        unsafe { *out = if REFERENCES.load(Relaxed) > 0 { 0xc1 } else { 0xc0 } };
+        SUCCESS
+    }
+
+    extern "C" fn detach_one(_: u64) -> Status {
+        REFERENCES.fetch_sub(1, Relaxed);
+        SUCCESS
+    }
+
+    extern "C" fn detach_fails(_: u64) -> Status {
+        201
+    }
+
+    #[test]
+    fn only_the_last_detach_ends_a_context() {
+        let hooks = recording();
+        hooks.driver.set("cuCtxGetCurrent", current as *const () as usize);
+        let step = |real, context| {
+            // SAFETY: the real ones take any number.
+            on(&hooks, Api::cuCtxDetach, |call| unsafe { detach(call, real, context) });
+            events().iter().map(|event| (event.op, event.aux)).collect::<Vec<_>>()
+        };
+        REFERENCES.store(2, Relaxed);
+        assert_eq!(step(detach_fails, 0xc1), []);
+        assert_eq!(step(detach_one, 0xc1), [], "one reference is left");
+        assert_eq!(step(detach_one, 0xc1), [(Op::Reset, 0xc1)]);
+        REFERENCES.store(1, Relaxed);
+        assert_eq!(step(detach_one, 0xc2), [], "nothing is known of what was not current");
     }
 
     #[test]

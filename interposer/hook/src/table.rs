@@ -102,6 +102,7 @@ macro_rules! hooks {
 
                 cuCtxDestroy 2000 => context::destroy(context: u64);
                 cuCtxDestroy_v2 4000 => context::destroy(context: u64);
+                cuCtxDetach 2000 => context::detach(context: u64);
                 cuDevicePrimaryCtxReset 7000 => context::reset(device: i32);
                 cuDevicePrimaryCtxReset_v2 11000 => context::reset(device: i32);
                 cuDevicePrimaryCtxRelease 7000 => context::release(device: i32);

@@ -210,6 +210,13 @@ def contexts():
     holds(vmm=8)
     call(cu.cuMemRelease, handle)
     holds()
+    theirs = call(cu.cuCtxCreate, None, 0, 0)
+    call(cu.cuMemAlloc, 16 * MIB)
+    # Only the last of its references takes it along.
+    call(cu.cuCtxDetach, call(cu.cuCtxAttach, 0))
+    holds(linear=16)
+    call(cu.cuCtxDetach, theirs)
+    holds()
 
 
 def twice():

@@ -19,6 +19,8 @@ thread_local! {
 pub struct Context {
     pub device: usize,
     primary: bool,
+    /// How often it is to be detached before it ends.
+    users: u32,
     flags: u32,
     limits: BTreeMap<u32, usize>,
     cache_config: i32,
@@ -64,7 +66,7 @@ impl Driver {
         let index = self.devices[device].index;
         self.machine.charge(index, bytes).map_err(|_| Code::OUT_OF_MEMORY)?;
         let (limits, peers) = (BTreeMap::new(), BTreeSet::new());
-        let context = Context { device, primary, flags, limits, cache_config: 0, peers };
+        let context = Context { device, primary, users: 1, flags, limits, cache_config: 0, peers };
         self.contexts.living.insert(handle, context);
         Ok(())
     }
@@ -165,6 +167,28 @@ fn destroy(driver: &mut Driver, handle: u64) -> Outcome {
         }
     });
     driver.note("cuCtxDestroy", &[hex("ctx", handle), dec("freed", freed)], Ok(()))
+}
+
+fn attach(driver: &mut Driver, out: Out<u64>, flags: u32) -> Outcome {
+    let handle = driver.current()?;
+    if flags != 0 {
+        return Err(Code::INVALID_VALUE);
+    }
+    driver.contexts.get(handle)?.users += 1;
+    out.set(handle)
+}
+
+/// Gives one reference to the thread's own context back; the last destroys it.
+fn detach(driver: &mut Driver, handle: u64) -> Outcome {
+    if driver.current()? != handle {
+        return Err(Code::INVALID_CONTEXT);
+    }
+    let context = driver.contexts.get(handle)?;
+    if context.users > 1 {
+        context.users -= 1;
+        return Ok(());
+    }
+    destroy(driver, handle)
 }
 
 fn push(driver: &mut Driver, handle: u64) -> Outcome {
@@ -344,6 +368,8 @@ pub static EXPORTS: &[Export] = exports! {
     cuCtxCreate(out: Out<u64>, params: u64, flags: u32, device: i32) => locked create_v4 {
         12050: cuCtxCreate_v4,
     }
+    cuCtxAttach(out: Out<u64>, flags: u32) => locked attach { 2000: cuCtxAttach }
+    cuCtxDetach(handle: u64) => locked detach { 2000: cuCtxDetach }
     cuCtxDestroy(handle: u64) => locked destroy { 2000: cuCtxDestroy, 4000: cuCtxDestroy_v2 }
     cuCtxPushCurrent(handle: u64) => locked push {
         2000: cuCtxPushCurrent, 4000: cuCtxPushCurrent_v2,
