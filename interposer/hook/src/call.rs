@@ -288,6 +288,16 @@ impl<'a> Note<'a> {
         self.call.hooks.note_graph_memory(device);
     }
 
+    /// The program made a context for itself.
+    pub fn note_own_context(&self) {
+        self.call.hooks.note_own_context();
+    }
+
+    /// The primary context of `device` ended.
+    pub fn end_captures_of(&self, device: u8) {
+        self.call.hooks.end_captures_of(device);
+    }
+
     /// Publishes that the driver may hold more or less for itself now.
     pub fn called(&self, step: Step, address: u64, size: u64) {
         let (device, aux) = (self.current_device(), step as u64);

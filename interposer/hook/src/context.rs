@@ -39,6 +39,9 @@ unsafe fn made(guard: &Guard<'_>, status: Status, out: *const u64, device: i32, 
         let device = abi::ordinal(device).unwrap_or(UNKNOWN);
         let (aux, extra) = (Step::ContextMade as u64, u64::from(whose == Whose::Own));
         note.publish(Event { address, aux, extra, device, ..note.event(Op::Called) });
+        if whose == Whose::Own {
+            note.note_own_context();
+        }
     }
 }
 
@@ -210,6 +213,7 @@ pub unsafe fn detach(call: &Call<'_>, real: Destroy, context: u64) -> Status {
 fn primary_ended(note: &Note<'_>, device: i32) {
     let Some(device) = abi::ordinal(device) else { return };
     note.publish(Event { device, ..note.event(Op::Reset) });
+    note.end_captures_of(device);
     if let Some(pool) = note.driver().pool_of_device(device) {
         pool::read_for(note, pool, device);
     }
@@ -273,6 +277,7 @@ mod tests {
     use super::*;
     use crate::{
         abi::SUCCESS,
+        hooks::Hooks,
         table::Api,
         testing::{event, events, on, ops, recording},
     };
@@ -398,6 +403,36 @@ mod tests {
             let ended: Vec<u8> = events().iter().map(|event| event.device).collect();
             assert_eq!(ended, want);
         }
+    }
+
+    #[test]
+    fn captures_end_with_the_primary_context_where_there_is_no_other() {
+        let left_after_reset_of = |device, prepare: fn(&Hooks)| {
+            let hooks = recording();
+            let mut out = 0;
+            // SAFETY: valid arguments.
+            on(&hooks, Api::cuDevicePrimaryCtxRetain, |call| unsafe {
+                retain(call, retain_ok, &raw mut out, 0)
+            });
+            prepare(&hooks);
+            hooks.count_capture(true);
+            // SAFETY: the real one takes any number.
+            on(&hooks, Api::cuDevicePrimaryCtxReset_v2, |call| unsafe {
+                reset(call, device_ok, device)
+            });
+            events();
+            hooks.captures()
+        };
+        let make_own = |hooks: &Hooks| {
+            let mut out = 0;
+            // SAFETY: valid arguments.
+            on(hooks, Api::cuCtxCreate_v2, |call| unsafe {
+                create(call, create_ok, &raw mut out, 0, 0)
+            });
+        };
+        assert_eq!(left_after_reset_of(0, |_| ()), 0);
+        assert_eq!(left_after_reset_of(1, |_| ()), 1, "it may be on the other device");
+        assert_eq!(left_after_reset_of(0, make_own), 1, "it may be in the program's own context");
     }
 
     #[test]

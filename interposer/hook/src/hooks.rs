@@ -4,7 +4,7 @@
 use core::{
     ptr,
     sync::atomic::{
-        AtomicPtr, AtomicU8, AtomicU64,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU64,
         Ordering::{Acquire, Relaxed, Release},
     },
 };
@@ -40,6 +40,8 @@ pub struct Hooks {
     unmapped: AtomicU64,
     captures: AtomicU64,
     devices: AtomicU64,
+    /// Whether the program made a context for itself.
+    own_contexts: AtomicBool,
     /// Devices, as bits, on which some graph has a node that allocates.
     graph_devices: AtomicU64,
 }
@@ -68,6 +70,7 @@ impl Hooks {
             unmapped: AtomicU64::new(0),
             captures: AtomicU64::new(0),
             devices: AtomicU64::new(0),
+            own_contexts: AtomicBool::new(false),
             graph_devices: AtomicU64::new(0),
         }
     }
@@ -146,6 +149,20 @@ impl Hooks {
             |now: u64| Some(if began { now.saturating_add(1) } else { now.saturating_sub(1) });
         match self.captures.fetch_update(Relaxed, Relaxed, step) {
             Ok(before) | Err(before) => step(before).unwrap_or_default(),
+        }
+    }
+
+    /// The program made a context for itself.
+    pub(crate) fn note_own_context(&self) {
+        self.own_contexts.store(true, Relaxed);
+    }
+
+    /// The primary context of `device` ended, and with it the captures of its streams, which nobody ends
+    /// any more. Which streams those are is not known: none is left where there never was another context.
+    pub(crate) fn end_captures_of(&self, device: u8) {
+        let is_only = self.seen_devices().all(|seen| seen == device);
+        if self.captures() > 0 && is_only && !self.own_contexts.load(Relaxed) {
+            self.captures.store(0, Relaxed);
         }
     }
 
