@@ -75,7 +75,10 @@ def test_a_folder_that_no_process_records_in_fails(machine):
     _, checks = doctor(machine, **DRIVER)
     mark, says = only(checks, "folder")
     assert mark == "fails" and "open to other users" in says
-    assert "trial" not in checks
+    assert "mode 700" in checks["folder"][0]["advice"]
+    assert (only(checks, "driver")[0], only(checks, "names")[0]) == ("ok", "ok"), "that much can be told at once"
+    assert only(checks, "trial") == ("fails", "no process records without the folder")
+    assert list(machine.rings.iterdir()) == []
 
 
 @pytest.mark.parametrize("size, room, trial", [("64m", "warning", "ok"), ("4m", "fails", "fails")])
@@ -87,6 +90,19 @@ def test_shared_memory_as_docker_gives_it_and_less(machine, size, room, trial):
     assert (only(checks, "room")[0], only(checks, "trial")[0]) == (room, trial), checks
     says = only(checks, "trial")[1]
     assert ("the ledger (small) has both" if trial == "ok" else "not recorded: there was no room") in says
+
+
+def test_a_file_system_without_room_is_not_taken_for_one_without_rights(machine):
+    if shutil.which("unshare") is None or subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
+        pytest.skip("needs a mount namespace of its own (unshare --mount), which this system refuses")
+    fill = f"head -c 16k /dev/zero > {machine.rings}/full"
+    mount = f'mount -t tmpfs -o size=16k,mode=700 tmpfs {machine.rings} && {fill} && exec "$@"'
+    _, checks = doctor(machine, prefix=[*NAMESPACE, "sh", "-c", mount, "sh"], **DRIVER)
+    mark, says = only(checks, "folder")
+    assert mark == "fails" and "No space left" in says
+    advice = checks["folder"][0]["advice"]
+    assert "no room" in advice and "mode" not in advice
+    assert only(checks, "names")[0] == "ok"
 
 
 def test_programs_that_ignore_what_is_preloaded(machine):
@@ -169,5 +185,12 @@ def test_what_cannot_be_preloaded_is_named(machine):
     _, checks = doctor(machine, **DRIVER, LD_PRELOAD="/none/such.so")
     mark, says = only(checks, "preloads")
     assert mark == "warning" and says.startswith("/none/such.so is not there")
+    library = compiled(machine, "-shared", "-fPIC", source="int cuMemFree_v2(void *a) { return 1; }")
+    for name, told in (("./none.so", "./none.so is not there"), ("a", "a is in none of the loader's folders")):
+        mark, says = only(doctor(machine, LD_PRELOAD=name, **DRIVER)[1], "preloads")
+        assert mark == "warning" and says.startswith(told), says
+    paths = f"{VGPU}:{library.parent}"
+    mark, says = only(doctor(machine, LD_PRELOAD="a", LD_LIBRARY_PATH=paths)[1], "preloads")
+    assert (mark, says) == ("ok", "asked in this order: a (1 of our functions), libmemtrace.so")
     _, checks = doctor(machine, **DRIVER, MEMTRACE_DISABLE="1")
     assert [check["mark"] for check in checks["environment"]] == ["fails"]

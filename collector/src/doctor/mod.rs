@@ -8,6 +8,7 @@ mod driver;
 mod elf;
 mod environment;
 mod library;
+mod loader;
 mod names;
 mod place;
 mod preloads;
@@ -103,10 +104,8 @@ pub fn examine(question: &Question) -> Examination {
     let place = place::Place::look(&base);
     checks.extend(place.checks());
     checks.push(driver::nvml());
-    let told = match place.folder() {
-        Some(folder) if is_loadable => trial::run(question, folder),
-        _ => trial::Told::default(),
-    };
+    let told =
+        if is_loadable { trial::run(question, place.folder()) } else { trial::Told::default() };
     checks.extend(driver::checks(&told));
     checks.extend(told.names.iter().flat_map(names::checks));
     checks.extend(driver::trial(&told));

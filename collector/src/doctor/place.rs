@@ -3,7 +3,10 @@
 use std::{
     ffi::{CStr, OsStr},
     fs::File,
-    io::Read,
+    io::{
+        ErrorKind::{QuotaExceeded, StorageFull},
+        Read,
+    },
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
@@ -23,19 +26,37 @@ use crate::{
     sys,
 };
 
+/// What helps against a file system that is too small.
+const MORE_ROOM: &str = "give the container more (docker run --shm-size=1g), or point MEMTRACE_DIR at \
+                         a larger tmpfs";
+
 /// The folder of the user's rings, and one in it for the trial.
 #[derive(Debug)]
 pub struct Place {
     base: PathBuf,
-    made: Result<JobFolder, String>,
+    made: Result<JobFolder, Flaw>,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+struct Flaw {
+    sentence: String,
+    /// Whether it is for want of room, and not of rights.
+    is_full: bool,
 }
 
 impl Place {
     /// Makes both, as a job would.
     pub fn look(base: &Path) -> Self {
         let made = match refusal(base) {
-            Some(refusal) => Err(format!("{} {refusal}", base.display())),
-            None => JobFolder::create(base),
+            Some(refusal) => {
+                let sentence = format!("{} {refusal}", base.display());
+                Err(Flaw { sentence, is_full: false })
+            }
+            None => JobFolder::make(base).map_err(|error| Flaw {
+                sentence: JobFolder::not_made(base, &error),
+                is_full: matches!(error.kind(), StorageFull | QuotaExceeded),
+            }),
         };
         Self { base: base.to_owned(), made }
     }
@@ -47,12 +68,18 @@ impl Place {
 
     /// What is to be said of it.
     pub fn checks(&self) -> Vec<Check> {
-        if let Err(sentence) = &self.made {
-            return vec![Check::fails(
-                "folder",
-                sentence,
-                "MEMTRACE_DIR names a folder of your own, mode 700, by its absolute path, on a tmpfs",
-            )];
+        if let Err(Flaw { sentence, is_full }) = &self.made {
+            let advice = if *is_full {
+                format!(
+                    "there is no room: remove rings of processes that have ended ({}/*.ring) or \
+                     other files there; or {MORE_ROOM}",
+                    self.base.display()
+                )
+            } else {
+                "MEMTRACE_DIR names a folder of your own, mode 700, by its absolute path, on a tmpfs"
+                    .to_owned()
+            };
+            return vec![Check::fails("folder", sentence, advice)];
         }
         vec![self.kind(), room(&self.base)]
     }
@@ -117,11 +144,7 @@ fn judge(base: &str, free: u64, group: u64, rings: u64) -> Check {
     let advice = match profile {
         _ if rings > MANY => format!("remove rings of processes that have ended: {base}/*.ring"),
         _ if group < free => "raise the container's or the job's memory limit".to_owned(),
-        _ => {
-            "give the container more (docker run --shm-size=1g), or point MEMTRACE_DIR at a larger \
-              tmpfs"
-                .to_owned()
-        }
+        _ => MORE_ROOM.to_owned(),
     };
     if profile.is_ok() {
         Check::warning(NAME, says, advice)
@@ -187,5 +210,15 @@ mod tests {
         let checks = place.checks();
         assert_eq!((checks.len(), checks[0].mark), (1, Mark::Fails));
         assert!(checks[0].says.contains("open to other users"), "{checks:?}");
+        assert!(checks[0].advice.as_ref().unwrap().contains("mode 700"), "{checks:?}");
+    }
+
+    #[test]
+    fn a_folder_without_room_wants_room_and_not_another_mode() {
+        let made = Err(Flaw { sentence: "no space left".into(), is_full: true });
+        let checks = Place { base: "/x".into(), made }.checks();
+        let advice = checks[0].advice.as_ref().unwrap();
+        assert!(advice.contains("/x/*.ring") && advice.contains("--shm-size"), "{advice}");
+        assert!(!advice.contains("mode"), "{advice}");
     }
 }

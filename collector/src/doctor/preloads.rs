@@ -11,6 +11,7 @@ use std::{
 use super::{
     Check,
     elf::{self, Elf},
+    loader::{self, Found},
     program::Subject,
 };
 
@@ -24,13 +25,15 @@ const SAVER: &[u8] = b"torch_memory_saver";
 #[derive(Debug, PartialEq, Eq)]
 struct Preload {
     name: OsString,
-    /// What the file says; `None` for a name that the loader looks for, and for what it cannot load.
+    /// Where the loader finds it.
+    found: Found,
+    /// What the file says; `None` for what the loader does not find, and for what it cannot load.
     elf: Option<Shared>,
 }
 
 impl Preload {
     fn is(&self, library: &Path) -> bool {
-        let own = Path::new(&self.name);
+        let Found::At(own) = &self.found else { return false };
         own == library || own.canonicalize().is_ok_and(|own| own == library)
     }
 }
@@ -69,12 +72,38 @@ fn names(list: &OsStr) -> Vec<OsString> {
 }
 
 fn preload(name: OsString, own: &Elf) -> Preload {
-    let file = Path::new(&name);
-    let elf = elf::read(file).ok().filter(|_| file.is_absolute()).map(|theirs| Shared {
+    let found = loader::find(&name);
+    let file = if let Found::At(path) = &found { elf::read(path).ok() } else { None };
+    let elf = file.map(|theirs| Shared {
         functions: theirs.exported.keys().filter(|name| own.exported.contains_key(*name)).count(),
         has_dlsym: theirs.exported.contains_key("dlsym"),
     });
-    Preload { name, elf }
+    Preload { name, found, elf }
+}
+
+/// What is to be said of an entry that is loaded into no process, or maybe into none.
+fn missing(preload: &Preload) -> Option<Check> {
+    let name = preload.name.to_string_lossy();
+    let is_path = name.contains('/');
+    let says = match &preload.found {
+        Found::At(_) => return None,
+        Found::Untold => format!("whether the loader finds {name} could not be told"),
+        Found::Nowhere if name.starts_with('/') => {
+            format!("{name} is not there, and each process says so")
+        }
+        Found::Nowhere if is_path => {
+            format!("{name} is not there, seen from this folder, and each process says so")
+        }
+        Found::Nowhere => {
+            format!("{name} is in none of the loader's folders, and each process says so")
+        }
+    };
+    let advice = if name.starts_with('/') {
+        "take it out of LD_PRELOAD"
+    } else {
+        "give its absolute path, or take it out of LD_PRELOAD"
+    };
+    Some(Check::warning(NAME, says, advice))
 }
 
 fn troubles(library: &Path, user: &[Preload], system: &[Preload]) -> Vec<Check> {
@@ -86,12 +115,8 @@ fn troubles(library: &Path, user: &[Preload], system: &[Preload]) -> Vec<Check> 
         if preload.is(library) {
             continue;
         }
-        if file.is_absolute() && !file.exists() {
-            checks.push(Check::warning(
-                NAME,
-                format!("{name} is not there, and each process says so"),
-                "take it out of LD_PRELOAD",
-            ));
+        if let Some(check) = missing(preload) {
+            checks.push(check);
         } else if file.file_name() == library.file_name() {
             checks.push(Check::fails(
                 NAME,
@@ -146,10 +171,16 @@ fn looks_at_order(options: &str) -> bool {
     !said.is_some_and(off)
 }
 
+/// An entry that is a path.
+fn listed_as(name: OsString) -> Preload {
+    let found = Found::At(PathBuf::from(&name));
+    Preload { name, found, elf: None }
+}
+
 /// The order in which they are asked for the functions that they share.
 fn order(library: &Path, user: &[Preload], system: &[Preload]) -> String {
     let is_there = user.iter().any(|preload| preload.is(library));
-    let ours = Preload { name: library.as_os_str().to_owned(), elf: None };
+    let ours = listed_as(library.as_os_str().to_owned());
     let last = (!is_there).then_some(&ours);
     let all = user.iter().chain(last).chain(system);
     let shown = |preload: &Preload| {
@@ -175,7 +206,7 @@ mod tests {
     use super::*;
 
     fn plain(names: &[&str]) -> Vec<Preload> {
-        names.iter().map(|name| Preload { name: name.into(), elf: None }).collect()
+        names.iter().map(|name| listed_as(name.into())).collect()
     }
 
     #[test]
@@ -195,7 +226,7 @@ mod tests {
             "asked in this order: libhami.so (3 of our functions, dlsym among them), \
              libmemtrace.so, s.so"
         );
-        user.insert(0, Preload { name: library.into(), elf: None });
+        user.insert(0, listed_as(library.into()));
         assert!(order(library, &user, &[]).starts_with("asked in this order: libmemtrace.so, lib"));
     }
 
@@ -215,14 +246,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_twice_there_or_misnamed_is_told() {
+    fn what_the_loader_does_not_find_is_told_by_how_it_was_named() {
+        let said = |name: &str, found| {
+            let checks = troubles(
+                Path::new("/opt/libmemtrace.so"),
+                &[Preload { name: name.into(), found, elf: None }],
+                &[],
+            );
+            let told = checks.into_iter().map(|check| check.says + "; " + &check.advice.unwrap());
+            told.collect::<Vec<_>>().join("\n")
+        };
+        assert!(said("/none/x.so", Found::Nowhere).starts_with("/none/x.so is not there, and"));
+        assert!(said("./x.so", Found::Nowhere).contains("seen from this folder"));
+        assert!(said("libx.so", Found::Nowhere).contains("none of the loader's folders"));
+        assert!(said("libx.so", Found::Untold).contains("could not be told"));
+        assert!(said("libx.so", Found::Nowhere).ends_with("or take it out of LD_PRELOAD"));
+        assert_eq!(said("libx.so", Found::At("/usr/lib/libx.so".into())), "");
+    }
+
+    #[test]
+    fn what_is_twice_there_or_misnamed_is_told() {
         let library = Path::new("/opt/libmemtrace.so");
         let said = |library: &Path, user: &[&str], system: &[&str]| {
             let checks = troubles(library, &plain(user), &plain(system));
             checks.into_iter().map(|check| check.says).collect::<Vec<_>>().join("; ")
         };
         assert_eq!(said(library, &["libx.so", "/opt/libmemtrace.so"], &[]), "");
-        assert!(said(library, &["/none/x.so"], &[]).contains("is not there"));
         assert!(said(library, &["libmemtrace.so"], &[]).contains("another libmemtrace.so"));
         assert!(said(library, &[], &["/opt/libmemtrace.so"]).contains("every process"));
         let savers = ["libtorch_memory_saver_a.so", "libtorch_memory_saver_b.so"];

@@ -31,20 +31,27 @@ impl JobFolder {
     /// # Errors
     /// One sentence.
     pub fn create(base: &Path) -> Result<Self, String> {
-        let failed = |error: io::Error| {
-            format!("no folder for rings can be made in {}: {error}", base.display())
-        };
+        Self::make(base).map_err(|error| Self::not_made(base, &error))
+    }
+
+    /// That there is none in `base`, in one sentence.
+    pub(crate) fn not_made(base: &Path, error: &io::Error) -> String {
+        format!("no folder for rings can be made in {}: {error}", base.display())
+    }
+
+    /// As [`Self::create`].
+    pub(crate) fn make(base: &Path) -> io::Result<Self> {
         // A relative path would mean another folder after each `chdir` of the job.
-        let base = std::path::absolute(base).map_err(failed)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(&base).map_err(failed)?;
-        let owner = fs::metadata(&base).map_err(failed)?.uid();
+        let base = std::path::absolute(base)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&base)?;
+        let owner = fs::metadata(&base)?.uid();
         if owner != sys::user() && owner != ROOT {
-            return Err(failed(io::Error::other("it belongs to another user")));
+            return Err(io::Error::other("it belongs to another user"));
         }
-        let path = base.join(format!("{RUN_PREFIX}{:016x}", random().map_err(failed)?));
-        DirBuilder::new().mode(0o700).create(&path).map_err(failed)?;
+        let path = base.join(format!("{RUN_PREFIX}{:016x}", random()?));
+        DirBuilder::new().mode(0o700).create(&path)?;
         let folder = Self { path };
-        folder.write_control().map_err(failed)?;
+        folder.write_control()?;
         Ok(folder)
     }
 

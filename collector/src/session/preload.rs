@@ -9,7 +9,8 @@ use std::{
 
 use crate::process::redact;
 
-const PRELOAD: &str = "LD_PRELOAD";
+/// The variable that names what is loaded into a program before its own libraries.
+pub(crate) const PRELOAD: &str = "LD_PRELOAD";
 /// Where NVTX finds the library that hears its ranges.
 const NVTX: &str = "NVTX_INJECTION64_PATH";
 /// The recorder, which the library opens beside itself.

@@ -15,7 +15,7 @@ pub use inside::{Said, run as inside};
 use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -74,12 +74,17 @@ pub struct Told {
     pub trouble: Option<String>,
 }
 
-/// Starts the trial, with its rings in `folder`, and hears it to its end.
-pub fn run(question: &Question, folder: &JobFolder) -> Told {
+/// Starts the trial, with its rings in `folder`, and hears it to its end. Without a folder it keeps none: the
+/// driver and the names are looked at all the same.
+pub fn run(question: &Question, folder: Option<&JobFolder>) -> Told {
     let (program, argument) = &question.trial;
     let mut command = Command::new(program);
     command.arg(argument).arg(&question.library);
-    preload::set(&mut command, &question.library, folder.path());
+    let rings = folder.map_or(Path::new("/dev/null"), JobFolder::path);
+    preload::set(&mut command, &question.library, rings);
+    if folder.is_none() {
+        command.env("MEMTRACE_DISABLE", "1");
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut told = Told::default();
     match command.spawn() {
@@ -88,11 +93,13 @@ pub fn run(question: &Question, folder: &JobFolder) -> Told {
             told.trouble = Some(format!("{} cannot be started: {error}", program.display()))
         }
     }
-    folder.discard();
+    if let Some(folder) = folder {
+        folder.discard();
+    }
     told
 }
 
-fn hear(mut child: Child, folder: &JobFolder, told: &mut Told) {
+fn hear(mut child: Child, folder: Option<&JobFolder>, told: &mut Told) {
     let (Some(mut to), Some(from), Some(mut errors)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
@@ -138,9 +145,13 @@ fn hear(mut child: Child, folder: &JobFolder, told: &mut Told) {
 fn listen(
     heard: &Receiver<Said>,
     to: &mut impl Write,
-    folder: &JobFolder,
+    folder: Option<&JobFolder>,
     told: &mut Told,
 ) -> bool {
+    let read = |address| match folder {
+        Some(folder) => ledger::read(folder.path(), address),
+        None => Err("no process records without the folder".to_owned()),
+    };
     let mut held = None;
     loop {
         match heard.recv_timeout(PATIENCE) {
@@ -154,11 +165,11 @@ fn listen(
                 told.answer = Some(Answer::Refused { call, status });
             }
             Ok(Said::Holds { address, bytes }) => {
-                held = Some((bytes, ledger::read(folder.path(), address)));
+                held = Some((bytes, read(address)));
                 let _ = to.write_all(b"\n");
             }
             Ok(Said::GaveBack { address }) => {
-                let after = ledger::read(folder.path(), address);
+                let after = read(address);
                 told.answer = held.take().map(|(bytes, before)| answer(bytes, before, after));
                 let _ = to.write_all(b"\n");
             }
