@@ -10,7 +10,8 @@ CODE = 24
 
 
 def test_code_that_is_loaded_as_a_program_goes_on_stands_beside_what_it_costs(machine):
-    program = [VPYTHON, PROGRAMS / "recompiling.py", "9", "2"]
+    # Long enough for a busy machine, which compiles the first for some seconds.
+    program = [VPYTHON, PROGRAMS / "recompiling.py", "16", "2"]
     out = machine.run(
         *(MEMTRACE, "run", "-o", "trace", "--", *program),
         LD_LIBRARY_PATH=VGPU,
