@@ -12,6 +12,7 @@ pub mod call;
 pub mod capture;
 pub mod checkpoint;
 pub mod context;
+pub mod context_end;
 pub mod driver;
 pub mod elf;
 pub mod event;

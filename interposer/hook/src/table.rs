@@ -100,13 +100,13 @@ macro_rules! hooks {
                 cuGraphicsUnmapResources_ptsz 7000 => external::unmap(count: u32, resources: *mut u64, stream: u64);
                 cuGraphicsUnregisterResource 3000 => external::unregister(resource: u64);
 
-                cuCtxDestroy 2000 => context::destroy(context: u64);
-                cuCtxDestroy_v2 4000 => context::destroy(context: u64);
-                cuCtxDetach 2000 => context::detach(context: u64);
-                cuDevicePrimaryCtxReset 7000 => context::reset(device: i32);
-                cuDevicePrimaryCtxReset_v2 11000 => context::reset(device: i32);
-                cuDevicePrimaryCtxRelease 7000 => context::release(device: i32);
-                cuDevicePrimaryCtxRelease_v2 11000 => context::release(device: i32);
+                cuCtxDestroy 2000 => context_end::destroy(context: u64);
+                cuCtxDestroy_v2 4000 => context_end::destroy(context: u64);
+                cuCtxDetach 2000 => context_end::detach(context: u64);
+                cuDevicePrimaryCtxReset 7000 => context_end::reset(device: i32);
+                cuDevicePrimaryCtxReset_v2 11000 => context_end::reset(device: i32);
+                cuDevicePrimaryCtxRelease 7000 => context_end::release(device: i32);
+                cuDevicePrimaryCtxRelease_v2 11000 => context_end::release(device: i32);
                 cuCtxCreate 2000 => context::create(out: *mut u64, flags: u32, device: i32);
                 cuCtxCreate_v2 3020 => context::create(out: *mut u64, flags: u32, device: i32);
                 cuCtxCreate_v3 11040 => context::create_on(out: *mut u64, affinity: usize, count: i32, flags: u32, device: i32);
@@ -115,7 +115,7 @@ macro_rules! hooks {
                 cuGLCtxCreate_v2 3020 => context::create(out: *mut u64, flags: u32, device: i32);
                 cuVDPAUCtxCreate 3010 => context::create_vdpau(out: *mut u64, flags: u32, device: i32, display: u32, resolve: usize);
                 cuVDPAUCtxCreate_v2 3020 => context::create_vdpau(out: *mut u64, flags: u32, device: i32, display: u32, resolve: usize);
-                cuGreenCtxDestroy 12040 => context::destroy_green(context: u64);
+                cuGreenCtxDestroy 12040 => context_end::destroy_green(context: u64);
                 cuGreenCtxCreate 12040 => context::create_green(out: *mut u64, resources: usize, device: i32, flags: u32);
                 cuDevicePrimaryCtxRetain 7000 => context::retain(out: *mut u64, device: i32);
                 cuCtxSetLimit 3010 => context::set_limit(limit: u32, value: u64);
