@@ -94,6 +94,24 @@ mod tests {
         SUCCESS
     }
 
+    extern "C" fn lies_on_four(out: *mut u64, _: u32, _: u64) -> Status {
+        // SAFETY: as above.
+        unsafe { out.cast::<i32>().write(4) };
+        SUCCESS
+    }
+
+    #[test]
+    fn what_is_opened_in_a_pool_lies_on_its_own_device_and_not_on_the_current_one() {
+        let hooks = recording();
+        hooks.driver.set("cuPointerGetAttribute", lies_on_four as *const () as usize);
+        let (mut out, mut shared) = (0, IpcHandle::new([7; 64]));
+        // SAFETY: valid arguments.
+        on(&hooks, Api::cuMemPoolImportPointer, |call| unsafe {
+            import_pointer(call, pointer_ok, &raw mut out, 0x900, &raw mut shared)
+        });
+        assert_eq!(event().device, 4);
+    }
+
     #[test]
     fn an_imported_pool_has_no_bytes_and_what_is_opened_in_it_has() {
         let hooks = recording();

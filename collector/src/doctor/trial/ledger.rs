@@ -30,7 +30,7 @@ pub fn read(folder: &Path, address: u64) -> Result<Reading, String> {
         let Some((off, _)) = offs(folder).map_err(listed)?.pop() else {
             return Err(
                 "the trial used CUDA and left no ledger: is libmemtrace_core.so of the same \
-                        build as libmemtrace.so?"
+                 build as libmemtrace.so?"
                     .to_owned(),
             );
         };
