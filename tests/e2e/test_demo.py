@@ -57,7 +57,7 @@ def test_the_report_tells_the_story_of_a_killed_tokenizer(machine):
     trace = machine.scratch / "trace"
     demo = machine.start(MEMTRACE, "demo", "--python", VPYTHON, "-o", trace)
     pid = pid_of(machine, "tokenizer")
-    wait_until_it_holds(machine, pid, 60 * MIB)
+    stop_when_it_holds(machine, pid, 60 * MIB)
     os.kill(pid, signal.SIGKILL)
     out, err = demo.communicate(timeout=120)
     assert demo.returncode == 1, err
@@ -69,14 +69,17 @@ def test_the_report_tells_the_story_of_a_killed_tokenizer(machine):
     assert "killed by signal 9" in out or "SIGKILL" in out
 
 
-def wait_until_it_holds(machine, pid, least, patience=120):
-    """Asks from outside, as a user would, until the process has reserved so many bytes."""
+def stop_when_it_holds(machine, pid, least, patience=120):
+    """Asks from outside, as a user would, until the process has reserved so many bytes. It stands
+    still while it is asked about, so that it is stopped in its work however long the answer takes."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
+        os.kill(pid, signal.SIGSTOP)
         out = machine.run(MEMTRACE, "report", "-p", str(pid), "--json")
         if out.returncode == 0:
             (process,) = json.loads(out.stdout)["processes"]
             if sum(device["reserved_bytes"] for device in process["devices"]) >= least:
                 return
+        os.kill(pid, signal.SIGCONT)
         time.sleep(0.02)
     raise AssertionError(f"process {pid} never held {least} bytes")

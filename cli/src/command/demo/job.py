@@ -106,7 +106,8 @@ def main():
         inbox.put(None)
     for process in processes:
         process.join()
-    return 0 if answered == REQUESTS else 1
+    ended_well = all(process.exitcode == 0 for process in processes)
+    return 0 if answered == REQUESTS and ended_well else 1
 
 
 def answer(answers, processes):
