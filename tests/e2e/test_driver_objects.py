@@ -2,7 +2,7 @@
 
 import pytest
 
-RESTS = {"arrays": 4, "multicast": 4, "graphs": 5, "external": 3}
+RESTS = {"arrays": 4, "sparse": 4, "multicast": 4, "graphs": 5, "external": 3}
 
 
 @pytest.mark.parametrize("part", RESTS)

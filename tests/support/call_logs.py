@@ -154,6 +154,10 @@ class Held:
                 self.refer(a["handle"], 1)
             case "cuMemUnmap":
                 self.unmap(a["va"], a["va"] + a["size"])
+            case "regionMapped":
+                self.refer(a["memory"], 1)
+            case "regionUnmapped":
+                self.refer(a["memory"], -1)
             case "cuMulticastBindMem" | "cuMulticastBindAddr":
                 self.bound.append((a["handle"], a["dev"], a["offset"], a["memory"]))
                 self.refer(a["memory"], 1)

@@ -26,7 +26,7 @@
 //! | Alloc | External | what CUDA calls it by | bytes | address it was given, where known |
 //! | Alloc | View | address, or mipmapped array | bytes | what it shows |
 //! | Alloc | Multicast | handle | bytes that may be bound on each device | 0 |
-//! | Alloc | Binding | multicast handle, or endpoint, plus offset | bytes | handle; or 0, and the address that was bound in the second slot |
+//! | Alloc | Binding | multicast handle, or endpoint, plus offset; or a number for an array's region | bytes, 0 where not known | handle; or 0, and the address that was bound in the second slot |
 //! | Alloc | ImportedPool | pool | 0 | identity, 0 if it has none |
 //! | Alloc | ImportedBlock | pointer | bytes | identity, 0 if it has none |
 //! | Failed | as for Alloc | 0 | bytes asked for | as for Alloc |
@@ -121,7 +121,7 @@ pub enum Class {
     View = 16,
     /// A multicast object: address space of several devices' memory, none of its own.
     Multicast = 17,
-    /// Physical memory bound to a multicast object or a logical endpoint, which keeps it.
+    /// Physical memory bound to a multicast object, a logical endpoint or a sparse array, which keeps it.
     Binding = 18,
     /// Another process's pool.
     ImportedPool = 19,

@@ -51,7 +51,7 @@ pub(super) struct Reservation {
     pub holds_blocks: bool,
 }
 
-/// What a multicast object or a logical endpoint keeps.
+/// What a multicast object, a logical endpoint or a sparse array keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Binding {
     pub handle: HandleId,
@@ -86,7 +86,7 @@ pub(super) struct Vmm {
     nameless: HashMap<u64, HandleId>,
     mappings: Ranges<Mapping>,
     reservations: Ranges<Reservation>,
-    /// By device and by where they lie in their object.
+    /// By device and by where they lie in their object or array.
     bindings: BTreeMap<(Device, u64), Binding>,
     next: u64,
 }
@@ -280,7 +280,7 @@ impl Vmm {
         pieces
     }
 
-    /// Binds memory to a multicast object or endpoint. What nobody knows counts nothing.
+    /// Binds memory to a multicast object, an endpoint or a sparse array. What nobody knows counts nothing.
     pub fn bind(
         &mut self,
         place: (Device, u64),

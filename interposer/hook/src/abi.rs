@@ -72,6 +72,35 @@ pub struct AllocationProp {
     pub flags: u64,
 }
 
+/// `CUarrayMapInfo`: memory for a region of a sparse array, or none any more.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct ArrayMapInfo {
+    /// `CUresourcetype`.
+    pub resource_kind: u32,
+    /// The array, or the mipmapped one.
+    pub array: u64,
+    /// `CUarraySparseSubresourceType`.
+    pub subresource_kind: u32,
+    /// Pairs of 32 bits: level and layer, x and y, z and width, height and depth. In the tail of small
+    /// levels: layer and nothing, then offset and bytes, of 64 bits.
+    pub subresource: [u64; 4],
+    /// `CUmemOperationType`.
+    pub operation: u32,
+    /// `CUmemHandleType`.
+    pub handle_kind: u32,
+    /// The memory, to map.
+    pub handle: u64,
+    /// Where in the memory.
+    pub offset: u64,
+    /// A bit for the one device.
+    pub devices: u32,
+    /// 0.
+    pub flags: u32,
+    /// 0.
+    pub reserved: [u32; 2],
+}
+
 /// The beginning of `CUmulticastObjectProp`, which is all that is read.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

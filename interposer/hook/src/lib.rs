@@ -36,6 +36,7 @@ pub mod pool_import;
 pub mod pool_place;
 pub mod resolver;
 pub mod share;
+pub mod sparse;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -84,6 +84,8 @@ macro_rules! hooks {
                 cuArrayDestroy 2000 => array::destroy(array: u64);
                 cuMipmappedArrayCreate 5000 => array::create_mipmapped(out: *mut u64, descriptor: *const $crate::abi::Array3dDescriptor<u64>, levels: u32);
                 cuMipmappedArrayDestroy 5000 => array::destroy(array: u64);
+                cuMemMapArrayAsync 11010 => sparse::map(infos: *const $crate::abi::ArrayMapInfo, count: u32, stream: u64);
+                cuMemMapArrayAsync_ptsz 11010 => sparse::map(infos: *const $crate::abi::ArrayMapInfo, count: u32, stream: u64);
 
                 cuIpcGetMemHandle 4010 => ipc::export(out: *mut $crate::abi::IpcHandle, address: u64);
                 cuIpcOpenMemHandle 4010 => ipc::open(out: *mut u64, handle: $crate::abi::IpcHandle, flags: u32);

@@ -3,7 +3,10 @@
 
 mod support;
 
-use hook::event::{Event, Op};
+use hook::{
+    event::{Event, Op},
+    sparse,
+};
 use support::subject::Subject;
 use wire::{
     device::{RESERVED, UNKNOWN},
@@ -118,6 +121,50 @@ fn an_endpoint_takes_what_is_bound_to_it_on_any_device_along_and_no_neighbours()
     let ended = Event { device: UNKNOWN, ..Subject::event(Op::Ended, Class::None) };
     subject.send(&mut Event { address: endpoint(3), size: room, classes, ..ended });
     assert_eq!(subject.file().gauge(0, RESERVED), PAGE, "what the other endpoint keeps");
+}
+
+/// Two arrays without memory of their own, one of them in context 0xc1, and a region of each that shows
+/// the released memory of 0x77 and 0x78.
+fn sparse_arrays() -> Subject {
+    let mut subject = subject();
+    subject.take(Class::Handle, 0x78, PAGE);
+    for (array, context, handle) in [(0xa0, 0xc0, 0x77), (0xb0, 0xc1, 0x78)] {
+        let took = Subject::event(Op::Took, Class::Array);
+        subject.send(&mut Event { address: array, aux: context, ..took });
+        let bound = Subject::event(Op::Took, Class::Binding);
+        subject.send(&mut Event { address: sparse::room(array) + 3, aux: handle, ..bound });
+        subject.give(Class::Handle, handle, 0, 0);
+    }
+    assert_eq!(subject.file().gauge(0, RESERVED), 3 * PAGE);
+    subject
+}
+
+#[test]
+fn a_region_of_an_array_keeps_what_it_shows_though_nobody_knows_how_much() {
+    let mut subject = sparse_arrays();
+    let classes = 1 << Class::Binding as u32;
+    let ended = Subject::event(Op::Ended, Class::None);
+    for (at, left) in [(2, 3 * PAGE), (3, PAGE), (3, PAGE)] {
+        let address = sparse::room(0xa0) + at;
+        subject.send(&mut Event { address, size: 1, classes, ..ended });
+        assert_eq!(subject.file().gauge(0, RESERVED), left);
+    }
+}
+
+#[test]
+fn an_array_takes_what_its_regions_show_along_and_no_other_arrays() {
+    let mut subject = sparse_arrays();
+    subject.give(Class::Array, 0xa0, 0, 1);
+    assert_eq!(subject.file().gauge(0, RESERVED), 3 * PAGE, "its end failed");
+    subject.give(Class::Array, 0xa0, 0, 0);
+    assert_eq!(subject.file().gauge(0, RESERVED), PAGE);
+}
+
+#[test]
+fn a_context_that_ends_takes_the_regions_of_its_arrays_along() {
+    let mut subject = sparse_arrays();
+    subject.send(&mut Event { aux: 0xc1, ..Subject::event(Op::Reset, Class::None) });
+    assert_eq!(subject.file().gauge(0, RESERVED), 2 * PAGE);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-"""Device memory without an address of its own: arrays, multicast objects, graphs, other interfaces' memory.
+"""Device memory without an address of its own: arrays, sparse ones too, multicast objects, graphs, other
+interfaces' memory.
 
 Taken through NVIDIA's bindings of the driver; at each resting point memtrace's report is held against the
 driver's own counters and the virtual driver's log.
@@ -35,6 +36,55 @@ def arrays():
     for array in first, second, sparse:
         call(cu.cuArrayDestroy, array)
     call(cu.cuMipmappedArrayDestroy, third)
+    assert own.held(rest(0)) == {}
+
+
+def tiles(granules):
+    """Memory for sparse arrays."""
+    props = cu.CUmemAllocationProp()
+    props.type = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
+    props.location = location()
+    props.allocFlags.usage = cu.CU_MEM_CREATE_USAGE_TILE_POOL
+    return call(cu.cuMemCreate, granules * GRANULE, props, 0)
+
+
+def region(array, x, memory):
+    """A tile of an array that shows this memory, or with 0 none."""
+    info = cu.CUarrayMapInfo()
+    info.resourceType = cu.CUresourcetype.CU_RESOURCE_TYPE_ARRAY
+    info.resource.array = array
+    info.subresourceType = cu.CUarraySparseSubresourceType.CU_ARRAY_SPARSE_SUBRESOURCE_TYPE_SPARSE_LEVEL
+    level = info.subresource.sparseLevel
+    level.offsetX, level.extentWidth, level.extentHeight, level.extentDepth = x, 128, 128, 1
+    operations = cu.CUmemOperationType
+    info.memOperationType = (
+        operations.CU_MEM_OPERATION_TYPE_MAP if memory else operations.CU_MEM_OPERATION_TYPE_UNMAP
+    )
+    info.memHandleType = cu.CUmemHandleType.CU_MEM_HANDLE_TYPE_GENERIC
+    info.memHandle.memHandle = memory
+    info.deviceBitMask = 1
+    return info
+
+
+def sparse():
+    """What a region of a sparse array shows stays until that shows other memory or none, or the array ends."""
+    shape = cu.CUDA_ARRAY3D_DESCRIPTOR()
+    shape.Width, shape.Height, shape.Format, shape.NumChannels = 1024, 1024, FLOAT, 1
+    shape.Flags = cu.CUDA_ARRAY3D_SPARSE
+    array = call(cu.cuArray3DCreate, shape)
+    handles = [tiles(granules) for granules in (1, 2, 4)]
+    regions = [region(array, 128 * at, handle) for at, handle in enumerate(handles)]
+    call(cu.cuMemMapArrayAsync, regions, len(regions), 0)
+    for handle in handles:
+        call(cu.cuMemRelease, handle)
+    rest(7 * GRANULE)
+    call(cu.cuMemMapArrayAsync, [region(array, 0, 0)], 1, 0)
+    rest(6 * GRANULE)
+    other = tiles(8)
+    call(cu.cuMemMapArrayAsync, [region(array, 128, other)], 1, 0)
+    call(cu.cuMemRelease, other)
+    rest(12 * GRANULE)
+    call(cu.cuArrayDestroy, array)
     assert own.held(rest(0)) == {}
 
 
@@ -113,7 +163,7 @@ def external():
     assert own.held(rest(0)) == {}
 
 
-PARTS = {part.__name__: part for part in (arrays, multicast, graphs, external)}
+PARTS = {part.__name__: part for part in (arrays, sparse, multicast, graphs, external)}
 
 if __name__ == "__main__":
     start()

@@ -102,6 +102,7 @@ impl Ledger<'_> {
         }
         if self.live.end(event.entry, State::Freeing) {
             self.count_given(now, &entry);
+            self.end_bindings_of(now, event, &entry);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Physical memory that lives as long as somebody refers to it: the program through its handle, a
-//! mapping, or a multicast object or logical endpoint that it is bound to. A binding counts as a
-//! mapping does. A multicast object is referred to in the same way, and takes what is still bound to
-//! it along.
+//! mapping, or a multicast object, logical endpoint or sparse array that it is bound to. A binding
+//! counts as a mapping does. A multicast object is referred to in the same way, and takes what is
+//! still bound to it along.
 //!
 //! ```text
 //! cuMemCreate            references 1
@@ -12,7 +12,10 @@
 
 use core::sync::atomic::{Ordering::SeqCst, fence};
 
-use hook::event::{Event, NO_ENTRY};
+use hook::{
+    event::{Event, NO_ENTRY},
+    sparse,
+};
 use wire::{
     device::UNKNOWN,
     header::Counter,
@@ -94,20 +97,20 @@ impl Ledger<'_> {
     pub(super) fn unbound(&self, now: &Now, event: &Event) {
         self.called();
         if event.device == UNKNOWN {
-            self.end_bindings_in(now, event, event.address, event.size);
+            self.end_bindings_in(now, event, (event.address, event.size), 1);
             return;
         }
         let end = event.address.saturating_add(event.size);
         let mut address = event.address;
         while address < end {
-            let is_it = |entry: &Entry| {
-                entry.class == Class::Binding && entry.device == event.device && entry.size > 0
-            };
+            let is_it =
+                |entry: &Entry| entry.class == Class::Binding && entry.device == event.device;
             let Some((index, entry)) = self.live.table().find(address, State::Valid, is_it) else {
                 break;
             };
             self.end_binding(now, event, index, &entry);
-            address = address.saturating_add(entry.size);
+            // How much a region of an array shows may not be known.
+            address = address.saturating_add(entry.size.max(1));
         }
     }
 
@@ -219,19 +222,31 @@ impl Ledger<'_> {
             && self.live.end(index, from)
         {
             self.count_given(now, &entry);
-            if entry.class == Class::Multicast {
-                self.end_bindings_in(now, event, entry.address, entry.size);
-            }
+            self.end_bindings_of(now, event, &entry);
         }
     }
 
-    /// A multicast object or an endpoint ended, and with it what was bound to it on any device. That is
+    /// Ends what was bound to something that ended: to a multicast object, or to an array without memory
+    /// of its own.
+    pub(super) fn end_bindings_of(&self, now: &Now, event: &Event, ended: &Entry) {
+        match ended.class {
+            Class::Multicast => {
+                self.end_bindings_in(now, event, (ended.address, ended.size), GRAIN);
+            }
+            Class::Array if ended.size == 0 => {
+                self.end_bindings_in(now, event, (sparse::room(ended.address), sparse::ROOM), 1);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something ended, and with it what was bound to it, at multiples of `grain`, on any device. That is
     /// rare enough to look through the whole table.
-    fn end_bindings_in(&self, now: &Now, event: &Event, start: u64, size: u64) {
+    fn end_bindings_in(&self, now: &Now, event: &Event, (start, size): (u64, u64), grain: u64) {
         let end = start.saturating_add(size);
         for (index, entry) in self.valid() {
             let is_inside = (start..end).contains(&entry.address)
-                && entry.address.wrapping_sub(start).is_multiple_of(GRAIN);
+                && entry.address.wrapping_sub(start).is_multiple_of(grain);
             if entry.class == Class::Binding && is_inside {
                 self.end_binding(now, event, index, &entry);
             }

@@ -25,6 +25,7 @@ impl Ledger<'_> {
             };
             if ends && self.live.end(index, State::Valid) {
                 self.count_given(now, &entry);
+                self.end_bindings_of(now, event, &entry);
             }
         }
         if event.aux == 0 {

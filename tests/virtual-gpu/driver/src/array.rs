@@ -37,6 +37,7 @@ struct FlatShape {
 
 const LAYERED: u32 = 0x01;
 const SPARSE: u32 = 0x40;
+/// Memory comes to the whole of it at once.
 const DEFERRED_MAPPING: u32 = 0x80;
 
 impl From<FlatShape> for Shape {
@@ -82,6 +83,15 @@ impl Shape {
     fn owns_nothing(&self) -> bool {
         self.flags & (SPARSE | DEFERRED_MAPPING) != 0
     }
+
+    /// The part of an array of this shape that is mapped alone, if one is at all.
+    fn region(&self, part: [u64; 3]) -> Outcome<[u64; 3]> {
+        match self.flags {
+            flags if flags & DEFERRED_MAPPING != 0 => Ok([0; 3]),
+            flags if flags & SPARSE != 0 => Ok(part),
+            _ => Err(Code::INVALID_VALUE),
+        }
+    }
 }
 
 /// One array, or one level of a mipmapped one.
@@ -92,6 +102,7 @@ pub struct Array {
     address: Option<u64>,
     /// The mipmapped array that it is a level of, and that owns its memory.
     level_of: Option<u64>,
+    context: u64,
 }
 
 impl Array {
@@ -106,6 +117,7 @@ struct Mipmapped {
     shape: Shape,
     address: Option<u64>,
     levels: Vec<u64>,
+    context: u64,
 }
 
 /// All arrays, by handle.
@@ -119,6 +131,28 @@ impl Arrays {
     /// The array behind a handle.
     pub fn get(&self, handle: u64) -> Outcome<Array> {
         self.living.get(&handle).copied().ok_or(Code::INVALID_HANDLE)
+    }
+
+    /// What `part` of an array or of a mipmapped one is mapped alone.
+    pub fn region(&self, handle: u64, is_mipmapped: bool, part: [u64; 3]) -> Outcome<[u64; 3]> {
+        if is_mipmapped {
+            let whole = self.mipmapped.get(&handle).ok_or(Code::INVALID_HANDLE)?;
+            return whole.shape.region(part);
+        }
+        let array = self.get(handle)?;
+        if array.level_of.is_some() { Err(Code::INVALID_VALUE) } else { array.shape.region(part) }
+    }
+
+    /// What owns no memory in a context, without the levels of mipmapped arrays.
+    pub fn without_memory(&self, context: u64) -> Vec<u64> {
+        let alone = self.living.iter().filter(|(_, array)| {
+            array.context == context && array.address.is_none() && array.level_of.is_none()
+        });
+        let whole = self
+            .mipmapped
+            .iter()
+            .filter(|(_, whole)| whole.context == context && whole.address.is_none());
+        alone.map(|(handle, _)| *handle).chain(whole.map(|(handle, _)| *handle)).collect()
     }
 
     /// Some memory is gone, and with it the arrays that lay there.
@@ -163,8 +197,8 @@ fn make(driver: &mut Driver, name: &str, out: Out<u64>, shape: Shape) -> Outcome
     }
     let bytes = shape.bytes()?;
     let made = take(driver, shape, bytes).map(|address| {
-        let handle = driver.new_handle();
-        driver.arrays.living.insert(handle, Array { shape, address, level_of: None });
+        let (handle, context) = (driver.new_handle(), driver.current().unwrap_or(0));
+        driver.arrays.living.insert(handle, Array { shape, address, level_of: None, context });
         (handle, address)
     });
     out.set(note_made(driver, name, bytes, made)?)
@@ -193,18 +227,27 @@ fn create_mipmapped(driver: &mut Driver, out: Out<u64>, shape: In<Shape>, wanted
     }
     let bytes = offsets[shapes.len()];
     let made = take(driver, shape, bytes).map(|address| {
-        let handle = driver.new_handle();
+        let (handle, context) = (driver.new_handle(), driver.current().unwrap_or(0));
         let mut levels = Vec::new();
         for (shape, offset) in shapes.into_iter().zip(offsets) {
             let address = address.map(|start| start + offset);
             levels.push(driver.new_handle());
-            let level = Array { shape, address, level_of: Some(handle) };
+            let level = Array { shape, address, level_of: Some(handle), context };
             driver.arrays.living.insert(levels[levels.len() - 1], level);
         }
-        driver.arrays.mipmapped.insert(handle, Mipmapped { shape, address, levels });
+        driver.arrays.mipmapped.insert(handle, Mipmapped { shape, address, levels, context });
         (handle, address)
     });
     out.set(note_made(driver, "cuMipmappedArrayCreate", bytes, made)?)
+}
+
+impl Driver {
+    /// Ends an array that has no memory but what is mapped into it.
+    pub fn end_without_memory(&mut self, handle: u64) {
+        self.unmap_regions(handle);
+        self.arrays.living.retain(|&own, array| own != handle && array.level_of != Some(handle));
+        self.arrays.mipmapped.remove(&handle);
+    }
 }
 
 /// Ends what a handle owned; without memory there is nobody but the handle to forget it.
@@ -212,11 +255,7 @@ fn give(driver: &mut Driver, handle: u64, address: Option<u64>) -> Outcome {
     match address {
         Some(address) => driver.free_at(address).map(|_| ()),
         None => {
-            driver
-                .arrays
-                .living
-                .retain(|&own, array| own != handle && array.level_of != Some(handle));
-            driver.arrays.mipmapped.remove(&handle);
+            driver.end_without_memory(handle);
             Ok(())
         }
     }

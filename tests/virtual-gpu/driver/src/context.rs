@@ -75,6 +75,9 @@ impl Driver {
     fn end_context(&mut self, handle: u64) -> u64 {
         let Some(context) = self.contexts.living.remove(&handle) else { return 0 };
         let freed = self.free_all_of(handle);
+        for array in self.arrays.without_memory(handle) {
+            self.end_without_memory(array);
+        }
         if context.primary {
             self.empty_pools(context.device);
         }

@@ -23,6 +23,7 @@ use crate::module::Modules;
 use crate::physical::PhysicalMemory;
 use crate::pool::Pools;
 use crate::sharing::Sharing;
+use crate::sparse::Regions;
 use crate::stream::Streams;
 use crate::vmm::Vmm;
 
@@ -42,6 +43,7 @@ pub struct Driver {
     pub contexts: Contexts,
     pub memory: Memory,
     pub arrays: Arrays,
+    pub regions: Regions,
     pub host: HostMemory,
     pub imports: Imports,
     pub ipc_handles: IpcHandles,
@@ -73,6 +75,7 @@ impl Driver {
             contexts: Contexts::default(),
             memory: Memory::default(),
             arrays: Arrays::default(),
+            regions: Regions::default(),
             host: HostMemory::default(),
             imports: Imports::default(),
             ipc_handles: IpcHandles::default(),

@@ -52,6 +52,7 @@ mod pool_share;
 mod proc_address;
 mod ranges;
 mod sharing;
+mod sparse;
 mod store;
 mod stream;
 mod tensor_map;

@@ -68,13 +68,6 @@ impl Driver {
             self.unbind_memory(binding.memory);
         }
     }
-
-    fn unbind_memory(&mut self, memory: u64) {
-        if let Some(physical) = self.physical.living.get_mut(&memory) {
-            physical.bindings -= 1;
-        }
-        self.settle_physical(memory);
-    }
 }
 
 fn check(props: TeamProps) -> Outcome {
@@ -150,9 +143,7 @@ fn bind(driver: &mut Driver, wish: &Bind) -> Outcome<usize> {
         return Err(Code::INVALID_VALUE);
     }
     team.bindings.push(Binding { device: card, offset, size, memory });
-    if let Some(physical) = driver.physical.living.get_mut(&memory) {
-        physical.bindings += 1;
-    }
+    driver.bind_memory(memory);
     Ok(card)
 }
 

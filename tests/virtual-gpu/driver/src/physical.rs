@@ -1,7 +1,7 @@
 //! Physical memory by handles, which lives without an address.
 //!
-//! A handle's memory lives while the handle has a user, a mapping or a multicast object that it is
-//! bound to; it is charged to the process that created it.
+//! A handle's memory lives while the handle has a user, a mapping, or a multicast object or a sparse
+//! array that it is bound to; it is charged to the process that created it.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -43,6 +43,11 @@ impl Props {
         let place = Location { kind: DEVICE, id: device as i32 };
         Self { kind: 1, handle_types, place, security: 0, flags: 0 }
     }
+
+    /// `CU_MEM_CREATE_USAGE_TILE_POOL`: memory for sparse arrays.
+    pub fn is_tile_pool(&self) -> bool {
+        self.flags >> 16 & 1 != 0
+    }
 }
 
 /// Where what a handle stands for lies.
@@ -68,7 +73,7 @@ pub struct Physical {
     /// Users of the handle: its creator, and who retained or imported it.
     pub users: u64,
     pub mappings: u64,
-    /// Multicast objects that it is bound to, as often as it is.
+    /// Multicast objects and regions of sparse arrays that it is bound to, as often as it is.
     pub bindings: u64,
 }
 
@@ -101,6 +106,21 @@ impl Driver {
     pub fn physical(&mut self, handle: u64) -> Outcome<&mut Physical> {
         let found = self.physical.living.get_mut(&handle).filter(|physical| physical.users > 0);
         found.ok_or(Code::INVALID_VALUE)
+    }
+
+    /// Something that is no address shows a handle's memory.
+    pub fn bind_memory(&mut self, memory: u64) {
+        if let Some(physical) = self.physical.living.get_mut(&memory) {
+            physical.bindings += 1;
+        }
+    }
+
+    /// It shows it no more.
+    pub fn unbind_memory(&mut self, memory: u64) {
+        if let Some(physical) = self.physical.living.get_mut(&memory) {
+            physical.bindings -= 1;
+        }
+        self.settle_physical(memory);
     }
 
     /// Ends physical memory that nothing holds any more.

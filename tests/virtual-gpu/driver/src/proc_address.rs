@@ -40,6 +40,7 @@ const TABLES: &[&[Export]] = &[
     crate::pool::EXPORTS,
     crate::pool_query::EXPORTS,
     crate::pool_share::EXPORTS,
+    crate::sparse::EXPORTS,
     crate::stream::EXPORTS,
     crate::tensor_map::EXPORTS,
     crate::vmm::EXPORTS,

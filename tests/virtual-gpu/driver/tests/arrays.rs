@@ -1,4 +1,4 @@
-//! Arrays and multicast objects: device memory that has no address of its own.
+//! Arrays, sparse ones too, and multicast objects: device memory that has no address of its own.
 
 // Of what the tests share, the second process and the log are not needed here.
 #[allow(dead_code)]
@@ -116,6 +116,63 @@ fn what_is_copied_into_an_array_comes_out_again() {
 fn physical(library: Library, size: u64) -> u64 {
     let props = [1u32, 0, 1, 0, 0, 0, 0, 0];
     library.get("cuMemCreate", [size, props.as_ptr() as u64, 0]).expect("create")
+}
+
+/// Memory that sparse arrays may have.
+fn tile_pool(library: Library, size: u64) -> u64 {
+    let props = [1u32, 0, 1, 0, 0, 0, 1 << 16, 0];
+    library.get("cuMemCreate", [size, props.as_ptr() as u64, 0]).expect("create")
+}
+
+/// A call with one `CUarrayMapInfo`: the region of an array at x, for this memory or for none.
+fn region(library: Library, array: u64, x: u64, memory: u64) -> i32 {
+    let operation = if memory == 0 { 2 } else { 1 };
+    let info = [0, array, 0, 0, x, 1 << 32, 1, operation, memory, 0, 1, 0];
+    library.call("cuMemMapArrayAsync", [info.as_ptr() as u64, 1, 0])
+}
+
+#[test]
+fn a_region_of_a_sparse_array_holds_its_memory_until_it_has_other_or_none() {
+    let name = "a_region_of_a_sparse_array_holds_its_memory_until_it_has_other_or_none";
+    alone(name, &[], |library| {
+        const SPARSE: u64 = 0x40;
+        library.start();
+        let before = library.free_bytes();
+        let sparse = array(library, &floats([1024, 1024, 0], SPARSE)).expect("array");
+        let plain = physical(library, GRANULE);
+        assert_eq!(region(library, sparse, 0, plain), INVALID_VALUE, "no memory for arrays");
+        library.must("cuMemRelease", [plain]);
+        let pools = [1, 2, 4].map(|granules| tile_pool(library, granules * GRANULE));
+        for (x, pool) in [(0, 0), (128, 1), (128, 2)] {
+            assert_eq!(region(library, sparse, x, pools[pool]), 0);
+        }
+        for pool in pools {
+            library.must("cuMemRelease", [pool]);
+        }
+        assert_eq!(library.free_bytes(), before - 5 * GRANULE, "one region got other memory");
+        assert_eq!(region(library, sparse, 0, 0), 0);
+        assert_eq!(library.free_bytes(), before - 4 * GRANULE);
+        library.must("cuArrayDestroy", [sparse]);
+        assert_eq!(library.free_bytes(), before);
+    });
+}
+
+#[test]
+fn a_context_takes_its_sparse_arrays_along() {
+    alone("a_context_takes_its_sparse_arrays_along", &[], |library| {
+        const DEFERRED: u64 = 0x80;
+        library.start();
+        let before = library.free_bytes();
+        let later = array(library, &floats([1024, 1024, 0], DEFERRED)).expect("array");
+        let pool = tile_pool(library, 2 * GRANULE);
+        assert_eq!(region(library, later, 77, pool), 0);
+        assert_eq!(region(library, later, 99, pool), 0, "the same: it is mapped as a whole");
+        library.must("cuMemRelease", [pool]);
+        library.must("cuDevicePrimaryCtxReset", [0]);
+        library.start();
+        assert_eq!(library.free_bytes(), before);
+        assert_eq!(library.call("cuArrayDestroy", [later]), INVALID_HANDLE);
+    });
 }
 
 #[test]
