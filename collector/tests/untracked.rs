@@ -7,7 +7,7 @@ use collector::{
     nvml::{Gpu, Reading},
     present::{
         build::{Detail, build},
-        report::{CallCount, Report},
+        report::{CallCount, Report, UntrackedStep},
         text::render,
     },
     process::{Calls, Process, Steps},
@@ -19,7 +19,7 @@ use made::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// A process that did these steps, in seconds since it began.
+/// A process that did these steps, in milliseconds since it began.
 fn who_did(steps: &[(u64, Step)]) -> Process {
     let mut process = process(7, End::Running);
     let began = process.identity.started_monotonic;
@@ -27,9 +27,9 @@ fn who_did(steps: &[(u64, Step)]) -> Process {
     reserved.push(began, 50 * MIB);
     process.played.reserved = BTreeMap::from([(0, reserved)]);
     let mut calls = Calls::default();
-    for (second, step) in steps {
+    for (millisecond, step) in steps {
         let (verb, class, aux) = (Verb::Called, Class::None, *step as u64);
-        let time = began + second * SECOND;
+        let time = began + millisecond * (SECOND / 1000);
         let (address, size, api, device, result, tid, flags) = (0, 0, 0, 0, 0, 1, 0);
         let (native, python) = (NO_STACK, NO_STACK);
         calls.push(&Record {
@@ -67,7 +67,7 @@ fn report(process: Process, untracked: &[u64]) -> Report {
 
 #[test]
 fn growth_that_no_call_shows_stands_beside_the_calls_of_its_second() {
-    let loaded = [(3, Step::ModuleLoaded), (3, Step::ModuleLoaded), (9, Step::ModuleLoaded)];
+    let loaded = [3000, 3000, 9000].map(|at| (at, Step::ModuleLoaded));
     let steps = [&[(0, Step::ContextMade)], &loaded[..]].concat();
     let report = report(who_did(&steps), &[400, 400, 400, 464, 464, 500, 500, 500]);
     let told = &report.processes[0].devices[0].untracked_steps;
@@ -86,10 +86,26 @@ fn growth_that_no_call_shows_stands_beside_the_calls_of_its_second() {
 }
 
 #[test]
+fn a_call_that_was_under_way_when_nvml_was_asked_is_that_of_the_growth() {
+    let told = |steps: &[(u64, Step)]| {
+        let report = report(who_did(steps), &[400, 464, 464, 528, 528]);
+        let steps = report.processes[0].devices[0].untracked_steps.clone();
+        let of = |step: &UntrackedStep| step.calls.iter().map(|call| call.count).sum::<u64>();
+        steps.iter().map(of).collect::<Vec<_>>()
+    };
+    let load = |at| (at, Step::ModuleLoaded);
+    // Asked after 0.5, 1.5, 2.5 … seconds.
+    assert_eq!(told(&[load(100), load(1000), load(3000)]), [2, 1], "one rise in two readings");
+    assert_eq!(told(&[load(100), load(3600)]), [1, 1]);
+    assert_eq!(told(&[load(100), load(3800)]), [1, 0], "too late");
+    assert_eq!(told(&[load(100), load(3000), load(3600)]), [1, 1], "not under way");
+}
+
+#[test]
 fn what_stays_level_and_what_nobody_asked_nvml_about_is_no_growth() {
-    let level = report(who_did(&[(1, Step::ModuleLoaded)]), &[400, 410, 400, 410]);
+    let level = report(who_did(&[(1000, Step::ModuleLoaded)]), &[400, 410, 400, 410]);
     assert_eq!(level.processes[0].devices[0].untracked_steps.len(), 1, "the context");
-    let unasked = report(who_did(&[(1, Step::ModuleLoaded)]), &[]);
+    let unasked = report(who_did(&[(1000, Step::ModuleLoaded)]), &[]);
     assert_eq!(unasked.processes[0].devices[0].untracked_steps, []);
 }
 
@@ -97,7 +113,7 @@ fn what_stays_level_and_what_nobody_asked_nvml_about_is_no_growth() {
 fn a_finding_of_growth_says_how_much_code_was_loaded_meanwhile() {
     let minutes = 4 * 60;
     let steps: Vec<(u64, Step)> =
-        (0..minutes).map(|minute| (minute * 60, Step::ModuleLoaded)).collect();
+        (0..minutes).map(|minute| (minute * 60_000, Step::ModuleLoaded)).collect();
     let untracked: Vec<u64> = (0..minutes * 60).map(|second| 500 + second / 15).collect();
     let report = report(who_did(&steps), &untracked);
     let finding = report.findings.iter().find(|finding| finding.verdict == "untracked");

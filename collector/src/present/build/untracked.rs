@@ -3,7 +3,10 @@
 use wire::record::Step;
 
 use crate::{
-    detect::{jumps::Jumps, untracked::DEFAULT_QUIET},
+    detect::{
+        jumps::{Jump, Jumps},
+        untracked::DEFAULT_QUIET,
+    },
     ledger::Gauges,
     nvml::Reading,
     present::report::{CallCount, UntrackedStep},
@@ -46,13 +49,22 @@ fn used(reading: &Reading, uuid: [u64; 2], pid: u32) -> Option<u64> {
     gpu.processes.iter().find(|(listed, _)| *listed == pid)?.1
 }
 
-/// The calls of a stretch of time after which the driver may hold more.
-fn calls(process: &Process, device: Device, from: u64, until: u64) -> Vec<CallCount> {
-    let counts = TOLD.iter().map(|(step, what)| CallCount {
-        what: (*what).to_owned(),
-        count: process.played.calls.count(device, *step, from, until),
-    });
-    counts.filter(|call| call.count > 0).collect()
+/// The calls of a stretch of time after which the driver may hold more. Where there is none, those that
+/// returned soon after it: a call is recorded as it returns, and was under way when the driver was asked.
+fn calls(process: &Process, device: Device, jump: &Jump) -> Vec<CallCount> {
+    let of = |from, until| -> Vec<CallCount> {
+        let counts = TOLD.iter().map(|(step, what)| CallCount {
+            what: (*what).to_owned(),
+            count: process.played.calls.count(device, *step, from, until),
+        });
+        counts.filter(|call| call.count > 0).collect()
+    };
+    let within = of(jump.from, jump.until);
+    if within.is_empty() {
+        of(jump.until, jump.until.saturating_add(DEFAULT_QUIET))
+    } else {
+        within
+    }
 }
 
 /// How many modules a process loaded on a device from `from` to `until`, `CLOCK_MONOTONIC`, ns.
@@ -77,7 +89,7 @@ pub(super) fn steps(
         bytes: jump.bytes,
         from_ns: process.identity.realtime(jump.from),
         until_ns: process.identity.realtime(jump.until),
-        calls: calls(process, gauges.device, jump.from, jump.until),
+        calls: calls(process, gauges.device, jump),
     });
     told.collect()
 }

@@ -11,7 +11,8 @@ pub struct UntrackedStep {
     pub from_ns: u64,
     /// The first reading after it.
     pub until_ns: u64,
-    /// What the process did between the two that may take memory no call tells.
+    /// What the process did between the two that may take memory no call tells; where that is nothing,
+    /// what returned within 0.2 seconds of the second, and so was under way.
     pub calls: Vec<CallCount>,
 }
 
