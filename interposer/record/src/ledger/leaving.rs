@@ -18,11 +18,17 @@ use super::{Ledger, Now};
 /// Pools that can be on their way at a time; one more goes at once, with what lies in it.
 const POOLS: usize = 16;
 
+/// What stands in a place that somebody just took.
+const CLAIMED: u64 = u64::MAX;
+/// What a place's blocks are while somebody counts them, less those that end meanwhile.
+const COUNTING: i64 = 1 << 62;
+
 /// One pool on its way.
 struct Place {
     /// Its ordinal and its entry; 0 while the place is free.
     pool: AtomicU64,
-    /// Blocks left in it, or fewer: one may end after it was not counted. At 0 they are counted anew.
+    /// Blocks left in it, or fewer: one may end while they are counted. Who brings it to 0 counts anew,
+    /// and nobody besides.
     blocks: AtomicI64,
 }
 
@@ -59,41 +65,38 @@ impl Ledger<'_> {
         if pool.link == 0 || self.blocks_in(pool.link) == 0 {
             return false;
         }
-        let claim = |place: &&Place| {
-            let pool = name(pool.link, index);
-            place.pool.compare_exchange(0, pool, AcqRel, Relaxed).is_ok()
-        };
+        let claim =
+            |place: &&Place| place.pool.compare_exchange(0, CLAIMED, AcqRel, Relaxed).is_ok();
         let Some(place) = self.leaving.places.iter().find(claim) else { return false };
+        place.blocks.store(COUNTING, Relaxed);
+        // Pairs with the acquire load in `block_ended`.
+        place.pool.store(name(pool.link, index), Release);
         self.leaving.taken.fetch_add(1, Release);
         // As with a handle: first the flag, for as soon as the entry is valid it can be found.
         self.live.table().flag(index, FLAG_RELEASED);
         self.live.table().shift(index, State::Freeing, State::Valid);
-        self.recount(now, place);
+        self.count_blocks(now, place);
         true
     }
 
-    /// Counts the blocks of a pool on its way, and ends it if there is none.
-    fn recount(&self, now: &Now, place: &Place) {
+    /// Counts the blocks of a pool on its way, and ends it if there is none. However many end meanwhile,
+    /// they are not counted again for that: to walk through the table takes longer than the next one.
+    fn count_blocks(&self, now: &Now, place: &Place) {
         let pool = place.pool.load(Acquire);
-        if pool == 0 {
-            return;
-        }
         let (ordinal, index) = ((pool >> 32) as u16, pool as u32);
-        let mut before = place.blocks.load(Acquire);
         loop {
             let left = self.blocks_in(ordinal);
             if left == 0 {
                 break;
             }
-            // Counted once more if a block ended meanwhile.
-            match place.blocks.compare_exchange(before, left, AcqRel, Acquire) {
-                Ok(_) => return,
-                Err(other) => before = other,
+            let step = left.wrapping_sub(COUNTING);
+            let after = place.blocks.fetch_add(step, AcqRel).wrapping_add(step);
+            // As many ended as were left: the last one may be among them.
+            if after > 0 || !claim_count(place, after) {
+                return;
             }
         }
-        if place.pool.compare_exchange(pool, 0, AcqRel, Relaxed).is_err() {
-            return;
-        }
+        place.pool.store(0, Release);
         self.leaving.taken.fetch_sub(1, Relaxed);
         if let Some((_, entry)) = self.live.table().get(index)
             && self.live.end(index, State::Valid)
@@ -108,12 +111,17 @@ impl Ledger<'_> {
             return;
         }
         let is_its = |place: &&Place| place.pool.load(Acquire) >> 32 == u64::from(block.link);
-        if let Some(place) = self.leaving.places.iter().find(is_its)
-            && place.blocks.fetch_sub(1, AcqRel) <= 1
-        {
-            self.recount(now, place);
+        let Some(place) = self.leaving.places.iter().find(is_its) else { return };
+        let after = place.blocks.fetch_sub(1, AcqRel).wrapping_sub(1);
+        if after <= 0 && claim_count(place, after) {
+            self.count_blocks(now, place);
         }
     }
+}
+
+/// Whether it is for the caller, who left `blocks`, to count anew: else another thread went on from there.
+fn claim_count(place: &Place, blocks: i64) -> bool {
+    place.blocks.compare_exchange(blocks, COUNTING, AcqRel, Relaxed).is_ok()
 }
 
 fn is_in(entry: &Entry, ordinal: u16) -> bool {
