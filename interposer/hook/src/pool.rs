@@ -127,7 +127,7 @@ pub unsafe fn alloc_from(
     status
 }
 
-/// `cuMemFreeAsync`: the block is gone, its memory stays in the pool's reserve.
+/// `cuMemFreeAsync`: the block is gone, its memory stays in the pool's reserve if it came from one.
 ///
 /// # Safety
 /// `real` is the real function; the arguments are the program's.
@@ -137,7 +137,9 @@ pub unsafe fn free(call: &Call<'_>, real: Free, address: u64, stream: u64) -> St
         // SAFETY: the program's own call.
         return unsafe { real(address, stream) };
     }
-    let mut end = guard.giving_back(address, 0, &[Class::PoolBlock, Class::ImportedBlock]);
+    // What cuMemAlloc gave may be freed in a stream's order too.
+    let classes = [Class::PoolBlock, Class::ImportedBlock, Class::Linear, Class::Managed];
+    let mut end = guard.giving_back(address, 0, &classes);
     // Not for memory of a graph, which has a pool that is nobody's, nor for another process's.
     let ours = end.found().is_some_and(|found| found.class == Class::PoolBlock);
     let pool = if ours { guard.pool_of(address) } else { None };
@@ -390,6 +392,19 @@ mod tests {
         // SAFETY: as above.
         on(&hooks, Api::cuMemPoolTrimTo, |call| unsafe { trim(call, pair_ok, 0x900, 0) });
         assert_eq!(event().address, 0x900);
+    }
+
+    #[test]
+    fn what_is_in_no_pool_may_be_freed_in_a_streams_order_too() {
+        let hooks = hooks();
+        hold(0x6000, 100, Class::Linear);
+        // SAFETY: the real one takes any numbers.
+        on(&hooks, Api::cuMemFreeAsync, |call| unsafe { free(call, pair_ok, 0x6000, 0) });
+        let [before, after] = events()[..] else { panic!("two halves, and no pool that is read") };
+        assert_eq!(
+            (before.op, after.op, after.class),
+            (Op::GivingBack, Op::GaveBack, Class::Linear)
+        );
     }
 
     #[test]
