@@ -252,8 +252,8 @@ impl<'a> Note<'a> {
         self.driver().device().unwrap_or(UNKNOWN)
     }
 
-    /// The device on which another process's memory lies that was opened at `address`: not always the
-    /// current one.
+    /// The device on which memory lies that a stream gave or that was opened of another process: not always
+    /// the current one.
     #[must_use]
     pub fn device_of(&self, address: u64) -> u8 {
         let told = if self.succeeded() { self.driver().address_device(address) } else { None };

@@ -74,14 +74,15 @@ unsafe fn took(guard: &Guard<'_>, status: Status, out: *const u64, size: u64, po
     let Some(note) = guard.note(status) else { return };
     // SAFETY: the caller's promise.
     let address = unsafe { note.read(out) };
-    let device = note.current_device();
+    // The stream may be of another device than the current one.
+    let device = note.device_of(address);
     let pool = pool
         .or_else(|| note.driver().pool_of(address).filter(|_| note.succeeded()))
         .or_else(|| note.driver().pool_of_device(device))
         .unwrap_or_default();
     let class = Class::PoolBlock;
     note.took(Event { class, address, size, aux: pool, device, ..note.event(Op::Took) });
-    read(guard, status, pool);
+    read_on(guard, status, pool, device);
 }
 
 /// `cuMemAllocAsync`.
@@ -276,7 +277,7 @@ pub unsafe fn export_pointer(
 mod tests {
     use super::*;
     use crate::{
-        abi::{Location, SUCCESS},
+        abi::{self, Location, SUCCESS},
         hooks::Hooks,
         table::Api,
         testing::{event, events, hold, on, ops, recording},
@@ -351,6 +352,25 @@ mod tests {
         assert_eq!((reading.op, reading.class), (Op::PoolReading, Class::Pool));
         assert_eq!((reading.address, reading.size, reading.aux), (0x902, 4096, 64));
         assert_eq!(reading.device, 2);
+    }
+
+    extern "C" fn lies_on_four(out: *mut u64, attribute: u32, _: u64) -> Status {
+        if attribute != abi::POINTER_DEVICE {
+            return 1;
+        }
+        // SAFETY: as above.
+        unsafe { out.cast::<i32>().write(4) };
+        SUCCESS
+    }
+
+    #[test]
+    fn a_block_of_a_stream_of_another_device_lies_there_and_so_does_its_pool() {
+        let hooks = hooks();
+        hooks.driver.set("cuPointerGetAttribute", lies_on_four as *const () as usize);
+        alloc_on(&hooks, Api::cuMemAllocAsync, 0);
+        let [block, reading] = events()[..] else { panic!("a block and a reading") };
+        assert_eq!((block.device, block.aux), (4, 0x904));
+        assert_eq!((reading.device, reading.address), (4, 0x904));
     }
 
     #[test]

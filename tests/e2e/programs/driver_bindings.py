@@ -183,6 +183,19 @@ def leaving():
     assert own.held(rest(0)) == {}
 
 
+def cards():
+    """Memory lies on the card of the stream that it is taken in, whichever card's context is current."""
+    first, second = call(cu.cuCtxGetCurrent), call(cu.cuDevicePrimaryCtxRetain, 1)
+    call(cu.cuCtxSetCurrent, second)
+    stream = call(cu.cuStreamCreate, 0)
+    call(cu.cuCtxSetCurrent, first)
+    block = call(cu.cuMemAllocAsync, 8 * MIB, stream)
+    assert own.held(rest(0)) == {(1, "pool"): 32 * MIB}
+    call(cu.cuMemFreeAsync, block, stream)
+    call(cu.cuMemPoolTrimTo, call(cu.cuDeviceGetDefaultMemPool, 1), 0)
+    assert own.held(rest(0)) == {}
+
+
 def holds(**expected):
     """A resting point where the log, which names no pieces of a context that ended, tells too little."""
     _, process = own.report("--segments")
@@ -243,7 +256,7 @@ def twice():
     assert (events["unknown_frees"], events["refused_frees"]) == (3, 2), events
 
 
-PARTS = {part.__name__: part for part in (linear, virtual, pools, beside, leaving, contexts, twice)}
+PARTS = {part.__name__: part for part in (linear, virtual, pools, beside, leaving, cards, contexts, twice)}
 
 if __name__ == "__main__":
     start()
