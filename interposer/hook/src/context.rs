@@ -5,7 +5,7 @@ use wire::{device::UNKNOWN, record::Step};
 use crate::{
     abi::{self, Status},
     call::{Call, Guard, Note},
-    event::{Event, Op},
+    event::{CONTEXT_OWN, CONTEXT_PART, CONTEXT_PRIMARY, Event, Op},
 };
 
 type Create = unsafe extern "C" fn(*mut u64, u32, i32) -> Status;
@@ -16,25 +16,16 @@ type CreateVdpau = unsafe extern "C" fn(*mut u64, u32, i32, u32, usize) -> Statu
 type Retain = unsafe extern "C" fn(*mut u64, i32) -> Status;
 type SetLimit = unsafe extern "C" fn(u32, u64) -> Status;
 
-/// Whose a context is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    /// The device's primary one, or a part of it.
-    Primary,
-    /// One that the program made for itself.
-    Own,
-}
-
 /// # Safety
 /// `out` is the program's out-parameter of the call that returned `status`.
-unsafe fn made(guard: &Guard<'_>, status: Status, out: *const u64, device: i32, whose: Whose) {
+unsafe fn made(guard: &Guard<'_>, status: Status, out: *const u64, device: i32, whose: u64) {
     if let Some(note) = guard.note(status).filter(Note::succeeded) {
         // SAFETY: the caller's promise.
         let address = unsafe { note.read(out) };
         let device = abi::ordinal(device).unwrap_or(UNKNOWN);
-        let (aux, extra) = (Step::ContextMade as u64, u64::from(whose == Whose::Own));
+        let (aux, extra) = (Step::ContextMade as u64, whose);
         note.publish(Event { address, aux, extra, device, ..note.event(Op::Called) });
-        if whose == Whose::Own {
+        if whose == CONTEXT_OWN {
             note.note_own_context();
         }
     }
@@ -55,7 +46,7 @@ pub unsafe fn create(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, flags, device) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device, Whose::Own) };
+    unsafe { made(&guard, status, out, device, CONTEXT_OWN) };
     status
 }
 
@@ -76,7 +67,7 @@ pub unsafe fn create_on(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, affinity, count, flags, device) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device, Whose::Own) };
+    unsafe { made(&guard, status, out, device, CONTEXT_OWN) };
     status
 }
 
@@ -96,7 +87,7 @@ pub unsafe fn create_with(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, params, flags, device) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device, Whose::Own) };
+    unsafe { made(&guard, status, out, device, CONTEXT_OWN) };
     status
 }
 
@@ -116,7 +107,7 @@ pub unsafe fn create_green(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, resources, device, flags) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device, Whose::Primary) };
+    unsafe { made(&guard, status, out, device, CONTEXT_PART) };
     status
 }
 
@@ -137,7 +128,7 @@ pub unsafe fn create_vdpau(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, flags, device, display, resolve) };
     // SAFETY: the program's own out-parameter.
-    unsafe { made(&guard, status, out, device, Whose::Own) };
+    unsafe { made(&guard, status, out, device, CONTEXT_OWN) };
     status
 }
 
@@ -153,7 +144,7 @@ pub unsafe fn retain(call: &Call<'_>, real: Retain, out: *mut u64, device: i32) 
     let status = unsafe { real(out, device) };
     if known != Some(true) {
         // SAFETY: the program's own out-parameter.
-        unsafe { made(&guard, status, out, device, Whose::Primary) };
+        unsafe { made(&guard, status, out, device, CONTEXT_PRIMARY) };
     }
     status
 }
@@ -226,11 +217,11 @@ pub(crate) mod tests {
         on(&hooks, Api::cuCtxCreate_v2, |call| unsafe {
             create(call, create_ok, &raw mut out, 0, 1)
         });
-        assert_eq!(event().extra, 1);
+        assert_eq!(event().extra, CONTEXT_OWN);
         // SAFETY: valid arguments.
         on(&hooks, Api::cuDevicePrimaryCtxRetain, |call| unsafe {
             retain(call, retain_ok, &raw mut out, 1)
         });
-        assert_eq!(event().extra, 0);
+        assert_eq!(event().extra, CONTEXT_PRIMARY);
     }
 }

@@ -16,6 +16,12 @@ pub const START_SYMBOL: &[u8] = b"memtrace_core_start\0";
 
 /// `entry` of an event that found none.
 pub const NO_ENTRY: u32 = u32::MAX;
+/// `extra` of a context that is a part of a device's primary one.
+pub const CONTEXT_PART: u64 = 0;
+/// `extra` of a context that the program made for itself.
+pub const CONTEXT_OWN: u64 = 1;
+/// `extra` of a device's primary context.
+pub const CONTEXT_PRIMARY: u64 = 2;
 
 /// What a hook has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +61,7 @@ pub enum Op {
     /// A call that returned ended the thing at `address`, one of `classes`, if there was one.
     Ended = 16,
     /// The driver may hold more or less for itself now: `aux` is a [`wire::record::Step`]. Of a context that
-    /// was made `extra` is 1 where the program made it for itself.
+    /// was made `extra` is a `CONTEXT_*`.
     Called = 17,
 }
 

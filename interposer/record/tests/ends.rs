@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hook::event::{Event, Op, Thread};
+use hook::event::{CONTEXT_OWN, CONTEXT_PRIMARY, Event, Op, Thread};
 use record::Ledger;
 use support::{
     subject::Subject,
@@ -28,7 +28,7 @@ const PRIMARY: u64 = 0xc0;
 
 fn make_own_context(subject: &mut Subject, context: u64) {
     let made = Event { aux: Step::ContextMade as u64, ..Subject::event(Op::Called, Class::None) };
-    subject.send(&mut Event { address: context, extra: 1, ..made });
+    subject.send(&mut Event { address: context, extra: CONTEXT_OWN, ..made });
 }
 
 /// Ends a context; 0 is the primary one of device 0.
@@ -85,6 +85,26 @@ fn with_the_primary_context_ends_nothing_of_one_the_program_made_for_itself() {
     let left: Vec<_> =
         held(&subject).into_iter().filter(|thing| *thing != (Class::Handle, 2 * PAGE)).collect();
     assert_eq!(left, of_own);
+}
+
+#[test]
+fn what_was_opened_ends_with_the_context_it_was_opened_in_whichever_device_it_lies_on() {
+    for (ended, left) in [(0, vec![2 * PAGE]), (1, vec![PAGE])] {
+        let mut subject = Subject::new(SMALL);
+        // Each in the context of one device, and on the other one.
+        for (device, context) in [(0, PRIMARY), (1, PRIMARY + 1)] {
+            let made = Subject::event(Op::Called, Class::None);
+            let made = Event { aux: Step::ContextMade as u64, extra: CONTEXT_PRIMARY, ..made };
+            subject.send(&mut Event { address: context, device, ..made });
+            let opened = Subject::event(Op::Took, Class::IpcImport);
+            let at = (u64::from(device) + 1) * PAGE;
+            let opened = Event { address: at, device: 1 - device, extra: context, ..opened };
+            subject.send(&mut { opened });
+        }
+        subject.send(&mut Event { device: ended, ..Subject::event(Op::Reset, Class::None) });
+        let addresses: Vec<u64> = held(&subject).into_iter().map(|(_, at)| at).collect();
+        assert_eq!(addresses, left);
+    }
 }
 
 #[test]

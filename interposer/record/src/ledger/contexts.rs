@@ -1,9 +1,11 @@
 //! Contexts by small numbers, because an entry of the live table has 16 bits for them.
 
 use core::sync::atomic::{
-    AtomicU64,
+    AtomicU8, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
+
+use wire::device::UNKNOWN;
 
 /// Contexts that get a number; a process rarely has more than one per device.
 const CONTEXTS: usize = 64;
@@ -15,11 +17,17 @@ pub struct Contexts {
     places: [AtomicU64; CONTEXTS],
     /// Those the program made for itself, as bits: none of them is a device's primary one.
     own: AtomicU64,
+    /// Of those that are known to be a device's primary one, which device's; else [`UNKNOWN`].
+    devices: [AtomicU8; CONTEXTS],
 }
 
 impl Contexts {
     pub const fn new() -> Self {
-        Self { places: [const { AtomicU64::new(0) }; CONTEXTS], own: AtomicU64::new(0) }
+        Self {
+            places: [const { AtomicU64::new(0) }; CONTEXTS],
+            own: AtomicU64::new(0),
+            devices: [const { AtomicU8::new(UNKNOWN) }; CONTEXTS],
+        }
     }
 
     /// The number that `context` has.
@@ -48,7 +56,28 @@ impl Contexts {
 
     /// The program made `context` for itself.
     pub fn own(&self, context: u64) {
-        self.own.fetch_or(bit(self.number(context)), Relaxed);
+        let number = self.number(context);
+        self.own.fetch_or(bit(number), Relaxed);
+        self.set_device(number, UNKNOWN);
+    }
+
+    /// `context` is the primary one of `device`.
+    pub fn primary(&self, context: u64, device: u8) {
+        let number = self.number(context);
+        self.own.fetch_and(!bit(number), Relaxed);
+        self.set_device(number, device);
+    }
+
+    /// Whose primary context the one of this number is, where that is known.
+    pub fn device(&self, number: u16) -> Option<u8> {
+        let device = self.devices.get(index(number))?.load(Relaxed);
+        (device != UNKNOWN).then_some(device)
+    }
+
+    fn set_device(&self, number: u16, device: u8) {
+        if let Some(place) = self.devices.get(index(number)) {
+            place.store(device, Relaxed);
+        }
     }
 
     /// Whether the program made the context of this number for itself.
@@ -59,10 +88,16 @@ impl Contexts {
     /// The context of this number is gone: its number is for the next one.
     pub fn forget(&self, number: u16) {
         self.own.fetch_and(!bit(number), Relaxed);
-        if let Some(place) = self.places.get(usize::from(number).wrapping_sub(1)) {
+        self.set_device(number, UNKNOWN);
+        if let Some(place) = self.places.get(index(number)) {
             place.store(0, Release);
         }
     }
+}
+
+/// The place of a number; beyond all places for [`UNNUMBERED`].
+fn index(number: u16) -> usize {
+    usize::from(number).wrapping_sub(1)
 }
 
 /// The bit of a number; none for [`UNNUMBERED`].
@@ -100,6 +135,16 @@ mod tests {
         contexts.forget(1);
         contexts.number(9);
         assert!(!contexts.is_own(1), "of the one that had the number before");
+        contexts.primary(9, 5);
+        assert_eq!([UNNUMBERED, 1, 2].map(|number| contexts.device(number)), [None, Some(5), None]);
+        contexts.own(9);
+        assert_eq!(
+            (contexts.device(1), contexts.is_own(1)),
+            (None, true),
+            "one that was made there"
+        );
+        contexts.primary(9, 6);
+        assert_eq!((contexts.device(1), contexts.is_own(1)), (Some(6), false));
         contexts.forget(UNNUMBERED);
         assert_eq!(contexts.find(0), UNNUMBERED);
     }

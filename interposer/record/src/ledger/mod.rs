@@ -20,7 +20,7 @@ use core::{
         Ordering::{Relaxed, Release},
     },
 };
-use hook::event::{Event, Op};
+use hook::event::{CONTEXT_OWN, CONTEXT_PRIMARY, Event, Op};
 use wire::{
     control::{LEVEL, Level},
     device,
@@ -212,8 +212,12 @@ impl<'a> Ledger<'a> {
     /// A call after which the driver may hold more or less for itself.
     fn step(&self, now: &Now, event: &Event) {
         self.called();
-        if event.aux == Step::ContextMade as u64 && event.extra != 0 {
-            self.contexts.own(event.address);
+        if event.aux == Step::ContextMade as u64 {
+            match event.extra {
+                CONTEXT_OWN => self.contexts.own(event.address),
+                CONTEXT_PRIMARY => self.contexts.primary(event.address, event.device),
+                _ => {}
+            }
         }
         let Ids { native, python } = self.ids(now, true);
         let record = now.record(Verb::Called, Class::None, event);

@@ -17,6 +17,9 @@ impl Ledger<'_> {
             let of = if is_of_a_context(entry.class) { entry.link } else { UNNUMBERED };
             let ends = if event.aux != 0 {
                 context != UNNUMBERED && of == context
+            } else if let Some(device) = self.contexts.device(of) {
+                // What was opened of another process may lie on another device than where it was opened.
+                device == event.device
             } else {
                 entry.device == event.device
                     && ends_with_device(entry.class)
