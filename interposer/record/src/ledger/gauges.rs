@@ -68,6 +68,10 @@ impl<'a> Gauges<'a> {
 
     fn peak(&self, device: u8, peak: usize, when: Option<usize>, value: u64, time: u64) {
         let Some(word) = self.word(device, peak) else { return };
+        // Of two threads that read a pool the later one may take what the first has yet to add.
+        if value.cast_signed() < 0 {
+            return;
+        }
         // Most values are no peak; a look first keeps the line shared.
         if value > word.load(Relaxed)
             && word.fetch_max(value, Relaxed) < value
@@ -75,5 +79,20 @@ impl<'a> Gauges<'a> {
         {
             self.set(device, when, time);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_before_it_was_added_is_no_peak() {
+        let words = [const { AtomicU64::new(0) }; 64 * wire::layout::DEVICE_WORDS];
+        let gauges = Gauges::new(&words);
+        for step in [0_u64.wrapping_sub(32), 64] {
+            gauges.reserve(2, step, 7);
+        }
+        assert_eq!([RESERVED, RESERVED_PEAK].map(|gauge| gauges.get(2, gauge)), [32, 32]);
     }
 }
