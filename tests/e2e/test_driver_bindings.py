@@ -8,7 +8,7 @@ RESTS = {
     "pools": 4,
     "beside": 2,
     "leaving": 4,
-    "cards": 2,
+    "cards": 3,
     "contexts": 6,
     "twice": 1,
 }

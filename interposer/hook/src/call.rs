@@ -260,6 +260,13 @@ impl<'a> Note<'a> {
         told.unwrap_or_else(|| self.current_device())
     }
 
+    /// The device of a stream that the call named: not always the current one.
+    #[must_use]
+    pub fn device_of_stream(&self, stream: u64) -> u8 {
+        let told = self.driver().stream_device(stream, self.call.api.per_thread());
+        told.unwrap_or_else(|| self.current_device())
+    }
+
     /// An event of this call, to be completed.
     #[must_use]
     pub fn event(&self, op: Op) -> Event {

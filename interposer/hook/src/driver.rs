@@ -78,6 +78,8 @@ functions! {
     handle_fn = cuMemGetAllocationPropertiesFromHandle(out: *mut AllocationProp, handle: u64);
     capturing_fn = cuStreamIsCapturing(stream: u64, out: *mut u32);
     capturing_ptsz_fn = cuStreamIsCapturing_ptsz(stream: u64, out: *mut u32);
+    stream_device_fn = cuStreamGetDevice(stream: u64, out: *mut i32);
+    stream_device_ptsz_fn = cuStreamGetDevice_ptsz(stream: u64, out: *mut i32);
     primary_fn = cuDevicePrimaryCtxGetState(device: i32, flags: *mut u32, active: *mut i32);
 }
 
@@ -231,6 +233,18 @@ impl Driver {
             self.capturing_fn(stream, &raw mut capture)
         };
         answer(status, capture != 0)
+    }
+
+    /// The device of `stream`, which drivers before CUDA 12.8 do not tell; `per_thread` as above.
+    #[must_use]
+    pub fn stream_device(&self, stream: u64, per_thread: bool) -> Option<u8> {
+        let mut device = 0;
+        let status = if per_thread {
+            self.stream_device_ptsz_fn(stream, &raw mut device)
+        } else {
+            self.stream_device_fn(stream, &raw mut device)
+        };
+        answer(status, abi::ordinal(device)?)
     }
 
     /// Whether a device's primary context is active.

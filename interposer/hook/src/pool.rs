@@ -60,9 +60,9 @@ pub(crate) fn read_for(note: &Note<'_>, pool: u64, device: u8) {
 }
 
 /// A call on a stream that is captured gave a graph a node that allocates.
-fn node_added(guard: &Guard<'_>, status: Status) {
+fn node_added(guard: &Guard<'_>, status: Status, stream: u64) {
     if let Some(note) = guard.note(status).filter(Note::succeeded) {
-        note.note_graph_memory(note.current_device());
+        note.note_graph_memory(note.device_of_stream(stream));
     }
 }
 
@@ -95,7 +95,7 @@ pub unsafe fn alloc(call: &Call<'_>, real: Alloc, out: *mut u64, size: u64, stre
     // SAFETY: the program's own call.
     let status = unsafe { real(out, size, stream) };
     if captured {
-        node_added(&guard, status);
+        node_added(&guard, status, stream);
     } else {
         // SAFETY: the program's own out-parameter.
         unsafe { took(&guard, status, out, size, None) };
@@ -120,7 +120,7 @@ pub unsafe fn alloc_from(
     // SAFETY: the program's own call.
     let status = unsafe { real(out, size, pool, stream) };
     if captured {
-        node_added(&guard, status);
+        node_added(&guard, status, stream);
     } else {
         // SAFETY: the program's own out-parameter.
         unsafe { took(&guard, status, out, size, Some(pool)) };
@@ -323,6 +323,12 @@ mod tests {
         SUCCESS
     }
 
+    extern "C" fn of_device_four(_: u64, out: *mut i32) -> Status {
+        // SAFETY: as above.
+        unsafe { *out = 4 };
+        SUCCESS
+    }
+
     extern "C" fn nothing_captures(_: u64, out: *mut u32) -> Status {
         // SAFETY: as above.
         unsafe { *out = 0 };
@@ -392,6 +398,10 @@ mod tests {
         on(&hooks, Api::cuMemFreeAsync, |call| unsafe { free(call, pair_ok, 0x5000, 1) });
         assert_eq!(ops(), []);
         assert_eq!(hooks.graph_devices().collect::<Vec<_>>(), [2]);
+        hooks.driver.set("cuStreamGetDevice", of_device_four as *const () as usize);
+        alloc_on(&hooks, Api::cuMemAllocAsync, 1);
+        let devices: Vec<_> = hooks.graph_devices().collect();
+        assert_eq!(devices, [2, 4], "the stream's device need not be the current one");
         alloc_on(&hooks, Api::cuMemAllocAsync, 2);
         assert!(events()[0].private, "taken while another stream is captured");
         // The same number of the other flavour is another stream.

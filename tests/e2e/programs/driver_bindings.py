@@ -194,6 +194,12 @@ def cards():
     call(cu.cuMemFreeAsync, block, stream)
     call(cu.cuMemPoolTrimTo, call(cu.cuDeviceGetDefaultMemPool, 1), 0)
     assert own.held(rest(0)) == {}
+    # So does the memory of a graph that is captured there.
+    call(cu.cuStreamBeginCapture, stream, cu.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_GLOBAL)
+    call(cu.cuMemFreeAsync, call(cu.cuMemAllocAsync, 8 * MIB, stream), stream)
+    program = call(cu.cuGraphInstantiate, call(cu.cuStreamEndCapture, stream), 0)
+    call(cu.cuGraphLaunch, program, stream)
+    assert own.held(rest(0)) == {(1, "graph"): 32 * MIB}
 
 
 def holds(**expected):
