@@ -87,7 +87,7 @@ pub struct Event {
     /// As in [`wire::record`].
     pub aux: u64,
     /// What goes into a second slot; for pinned host memory, and what was opened or imported, the context
-    /// it is of, which goes into none.
+    /// it is of, which goes into none. For [`Op::Retained`] where the handle is mapped.
     pub extra: u64,
     /// For [`Op::GivingBack`]: set of [`Class`]es as bits, `1 << class`.
     pub classes: u32,

@@ -157,7 +157,8 @@ pub unsafe fn retain(call: &Call<'_>, real: Retain, out: *mut u64, address: u64)
     if let Some(note) = guard.note(status).filter(Note::succeeded) {
         // SAFETY: the program's own out-parameter.
         let handle = unsafe { note.read(out) };
-        note.publish(Event { class: Class::Handle, address: handle, ..note.event(Op::Retained) });
+        let (class, event) = (Class::Handle, note.event(Op::Retained));
+        note.publish(Event { class, address: handle, extra: address, ..event });
     }
     status
 }
@@ -253,7 +254,7 @@ mod tests {
     use crate::{
         abi::Location,
         table::Api,
-        testing::{event, events, on, ops, recording},
+        testing::{event, events, on, recording},
     };
 
     extern "C" fn create_ok(out: *mut u64, _: u64, _: *const AllocationProp, _: u64) -> Status {
@@ -345,7 +346,9 @@ mod tests {
             on(&hooks, Api::cuMemRetainAllocationHandle, |call| unsafe {
                 retain(call, real, &raw mut out, 0x10_0000)
             });
-            assert_eq!(ops(), want);
+            let events = events();
+            assert_eq!(events.iter().map(|event| event.op).collect::<Vec<_>>(), want);
+            assert!(events.iter().all(|event| (event.address, event.extra) == (0x77, 0x10_0000)));
         }
     }
 }

@@ -206,6 +206,28 @@ fn a_reference_that_is_taken_while_another_goes_keeps_the_handle_and_its_name() 
 }
 
 #[test]
+fn a_handle_is_told_from_one_that_another_thread_ends_under_the_same_value() {
+    let mut subject = Subject::new(SMALL);
+    subject.take(Class::Handle, 9, PAGE);
+    let mut other = subject.giving(Class::Handle, 9, 0);
+    // The driver has ended that one, and gives its value out again.
+    subject.take(Class::Handle, 9, 2 * PAGE);
+    let event = Subject::event(Op::Took, Class::Mapping);
+    subject.send(&mut Event { address: PAGE, size: PAGE, aux: 9, ..event });
+    subject.give(Class::Handle, 9, 0, 0);
+    let retained = Subject::event(Op::Retained, Class::Handle);
+    subject.send(&mut Event { address: 9, extra: PAGE, ..retained });
+    subject.gave(&mut other, 0);
+    assert_eq!(subject.file().gauge(0, device::RESERVED), 2 * PAGE);
+    subject.give(Class::Mapping, PAGE, PAGE, 0);
+    assert_eq!(subject.file().gauge(0, device::RESERVED), 2 * PAGE, "there is a reference");
+    subject.give(Class::Handle, 9, 0, 0);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, device::RESERVED)), (0, 0));
+    assert_eq!(file.counter(Counter::UnknownFree), 0);
+}
+
+#[test]
 fn what_is_mapped_while_its_handle_is_released_keeps_the_memory() {
     let mut subject = Subject::new(SMALL);
     subject.take(Class::Handle, 9, PAGE);

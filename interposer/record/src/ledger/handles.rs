@@ -39,6 +39,10 @@ const fn is_handle(class: Class) -> bool {
     matches!(class, Class::Handle | Class::ImportedHandle | Class::Multicast)
 }
 
+const fn is_mapping(entry: &Entry) -> bool {
+    matches!(entry.class, Class::Mapping)
+}
+
 /// Whether an entry of this class has the index of its handle's entry in place of a native stack.
 pub(super) const fn points_at_handle(class: Class) -> bool {
     matches!(class, Class::Mapping | Class::Binding)
@@ -84,12 +88,14 @@ impl Ledger<'_> {
     /// The mapping that `address` lies in. Most often it is the first byte; for any other the whole table
     /// is looked through.
     fn mapping_around(&self, address: u64) -> Option<Entry> {
-        let is_mapping = |entry: &Entry| entry.class == Class::Mapping;
-        let begins = self.live.table().find(address, State::Valid, is_mapping);
-        begins.map(|(_, mapping)| mapping).or_else(|| {
+        self.mapping_at(address).or_else(|| {
             let around = |entry: &Entry| address.wrapping_sub(entry.address) < entry.size;
             self.valid().map(|(_, entry)| entry).find(|entry| is_mapping(entry) && around(entry))
         })
+    }
+
+    fn mapping_at(&self, address: u64) -> Option<Entry> {
+        self.live.table().find(address, State::Valid, is_mapping).map(|(_, mapping)| mapping)
     }
 
     /// The bindings of `device` in a range of a multicast object or endpoint ended; of all devices where
@@ -138,9 +144,19 @@ impl Ledger<'_> {
     pub(super) fn retained(&self, now: &Now, event: &Event) {
         let released =
             || self.live.table().find(event.address, State::Valid, |entry| is_handle(entry.class));
-        if let Some((index, entry)) = self.find_handle(event.address).or_else(released) {
+        let found = self.handle_mapped_at(event);
+        let found = found.or_else(|| self.find_handle(event.address)).or_else(released);
+        if let Some((index, entry)) = found {
             self.refer(now, event, index, &entry);
         }
+    }
+
+    /// The event's handle, found by the mapping that begins where it was asked for. By its value it could be
+    /// taken for one that another thread just ended, where the driver gave that value out again.
+    fn handle_mapped_at(&self, event: &Event) -> Option<(u32, Entry)> {
+        let index = self.mapping_at(event.extra)?.native;
+        let (_, entry) = self.live.table().get(index)?;
+        (is_handle(entry.class) && entry.address == event.address).then_some((index, entry))
     }
 
     /// Whether what was imported is held here already, and so only has one more reference: a driver
