@@ -16,6 +16,8 @@ pub const START_SYMBOL: &[u8] = b"memtrace_core_start\0";
 
 /// `entry` of an event that found none.
 pub const NO_ENTRY: u32 = u32::MAX;
+/// `extra` of the reading of a pool that counts only if the pool is known.
+pub const KNOWN_POOL: u64 = 1;
 /// `extra` of a context that is a part of a device's primary one.
 pub const CONTEXT_PART: u64 = 0;
 /// `extra` of a context that the program made for itself.

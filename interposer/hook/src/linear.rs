@@ -113,7 +113,7 @@ pub unsafe fn free<W: Copy + Into<u64>>(call: &Call<'_>, real: Free<W>, address:
     let status = unsafe { real(address) };
     guard.gave_back(&mut end, status);
     if let Some(pool) = pool {
-        pool::read(&guard, status, pool);
+        pool::read_after_free(&guard, status, pool);
     }
     status
 }

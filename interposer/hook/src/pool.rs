@@ -11,7 +11,7 @@ use wire::{device::UNKNOWN, record::Class};
 use crate::{
     abi::{IpcHandle, POOL_RESERVED, POOL_USED, PoolProps, Status},
     call::{Call, Guard, Note},
-    event::{Event, Op},
+    event::{Event, KNOWN_POOL, Op},
     share,
 };
 
@@ -25,17 +25,21 @@ type Export = unsafe extern "C" fn(*mut c_void, u64, u32, u64) -> Status;
 type ExportPointer = unsafe extern "C" fn(*mut IpcHandle, u64) -> Status;
 type GetAttribute = unsafe extern "C" fn(u64, u32, *mut u64) -> Status;
 
-fn publish_reading(note: &Note<'_>, pool: u64, reserved: u64, device: u8) {
-    let used = note.driver().pool_attribute(pool, POOL_USED).unwrap_or_default();
-    let event = note.event(Op::PoolReading);
-    note.publish(Event {
-        class: Class::Pool,
-        address: pool,
-        size: reserved,
-        aux: used,
-        device,
-        ..event
-    });
+/// `of` is 0, or [`KNOWN_POOL`].
+fn publish_reading(note: &Note<'_>, pool: u64, reserved: u64, device: u8, of: u64) {
+    let aux = note.driver().pool_attribute(pool, POOL_USED).unwrap_or_default();
+    let (class, event) = (Class::Pool, note.event(Op::PoolReading));
+    note.publish(Event { class, address: pool, size: reserved, aux, extra: of, device, ..event });
+}
+
+/// Reads the reserve of a pool that something was given back to. Once that is done another thread may
+/// destroy the pool, which then is none any more.
+pub(crate) fn read_after_free(guard: &Guard<'_>, status: Status, pool: u64) {
+    if let Some(note) = guard.note(status).filter(Note::succeeded)
+        && let Some(reserved) = note.driver().pool_attribute(pool, POOL_RESERVED)
+    {
+        publish_reading(&note, pool, reserved, note.current_device(), KNOWN_POOL);
+    }
 }
 
 /// Reads `pool`'s reserve after a call that may have changed it.
@@ -55,7 +59,7 @@ pub(crate) fn read_on(guard: &Guard<'_>, status: Status, pool: u64, device: u8) 
 /// The same after a call that is known to have succeeded.
 pub(crate) fn read_for(note: &Note<'_>, pool: u64, device: u8) {
     if let Some(reserved) = note.driver().pool_attribute(pool, POOL_RESERVED) {
-        publish_reading(note, pool, reserved, device);
+        publish_reading(note, pool, reserved, device, 0);
     }
 }
 
@@ -148,7 +152,7 @@ pub unsafe fn free(call: &Call<'_>, real: Free, address: u64, stream: u64) -> St
     let status = unsafe { real(address, stream) };
     guard.gave_back(&mut end, status);
     if let Some(pool) = pool {
-        read(&guard, status, pool);
+        read_after_free(&guard, status, pool);
     }
     status
 }
@@ -222,7 +226,7 @@ pub unsafe fn get_attribute(
     {
         // SAFETY: the program's own out-parameter, of 64 bits for this attribute.
         let reserved = unsafe { note.read(value) };
-        publish_reading(&note, pool, reserved, note.current_device());
+        publish_reading(&note, pool, reserved, note.current_device(), 0);
     }
     status
 }
@@ -418,10 +422,14 @@ mod tests {
         hold(0x5000, 100, Class::PoolBlock);
         // SAFETY: the real one takes any numbers.
         on(&hooks, Api::cuMemFreeAsync, |call| unsafe { free(call, pair_ok, 0x5000, 0) });
-        assert_eq!(ops(), [Op::GivingBack, Op::GaveBack, Op::PoolReading]);
+        let [before, after, reading] = events()[..] else { panic!("two halves and a reading") };
+        let got = [before, after, reading].map(|event| event.op);
+        assert_eq!(got, [Op::GivingBack, Op::GaveBack, Op::PoolReading]);
+        assert_eq!(reading.extra, KNOWN_POOL);
         // SAFETY: as above.
         on(&hooks, Api::cuMemPoolTrimTo, |call| unsafe { trim(call, pair_ok, 0x900, 0) });
-        assert_eq!(event().address, 0x900);
+        let reading = event();
+        assert_eq!((reading.address, reading.extra), (0x900, 0));
     }
 
     #[test]

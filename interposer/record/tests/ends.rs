@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use hook::event::{CONTEXT_OWN, CONTEXT_PRIMARY, Event, Op, Thread};
+use hook::event::{CONTEXT_OWN, CONTEXT_PRIMARY, Event, KNOWN_POOL, Op, Thread};
 use record::Ledger;
 use support::{
     subject::Subject,
@@ -177,6 +177,19 @@ fn what_a_driver_still_tells_of_a_pool_that_was_destroyed_counts_once() {
     assert_eq!(subject.file().gauge(0, RESERVED), 3 * PAGE);
     subject.give(Class::PoolBlock, PAGE, 0, 0);
     assert_eq!(subject.file().gauge(0, RESERVED), 0);
+}
+
+#[test]
+fn what_was_read_of_a_pool_after_a_free_makes_no_pool_of_one_that_ended_meanwhile() {
+    let mut subject = with_pool(0);
+    let reading = Event { extra: KNOWN_POOL, ..Subject::event(Op::PoolReading, Class::Pool) };
+    let mut reading = Event { address: POOL, size: 3 * PAGE, ..reading };
+    subject.send(&mut reading);
+    assert_eq!(subject.file().gauge(0, RESERVED), 3 * PAGE);
+    subject.give(Class::Pool, POOL, 0, 0);
+    subject.send(&mut reading);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, RESERVED)), (0, 0));
 }
 
 #[test]

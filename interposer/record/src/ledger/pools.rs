@@ -2,7 +2,7 @@
 //! readings, and allocations in it.
 
 use core::sync::atomic::Ordering::Relaxed;
-use hook::event::Event;
+use hook::event::{Event, KNOWN_POOL};
 use wire::{
     live::{Entry, FLAG_RELEASED, State},
     record::{Class, NO_STACK, Record, Verb},
@@ -90,6 +90,9 @@ impl Ledger<'_> {
         // What another process's pool holds is in that one's books. Not asked of a pool that is known:
         // to find nothing takes long, and one that a process opened of its own is its own.
         if known.is_none() && self.find_pool(Class::ImportedPool, event.address).is_some() {
+            return;
+        }
+        if known.is_none() && event.extra == KNOWN_POOL {
             return;
         }
         // The pool's own device, which need not be the current one.
