@@ -156,6 +156,26 @@ impl<'a> Guard<'a> {
         }
     }
 
+    /// Before the real call: `context` is on its way out, and all that is in it.
+    #[must_use]
+    pub fn resetting(&self, context: u64) -> End {
+        let recorder = self.recorder().filter(|_| context != 0);
+        End(recorder.map(|recorder| {
+            let mut event = Event { aux: context, ..self.call.event(Op::Resetting) };
+            send(recorder, &mut event);
+            event
+        }))
+    }
+
+    /// After the real call: the context is gone, or it is still there.
+    pub fn reset(&self, end: &mut End, status: Status) {
+        if let (Some(event), Some(note)) = (&mut end.0, self.note(status)) {
+            event.op = Op::Reset;
+            event.result = status;
+            send(note.recorder, event);
+        }
+    }
+
     /// After the real call: it ended the thing at `address`, one of `classes`, if there was one.
     pub fn ended(&self, status: Status, address: u64, classes: &[Class]) {
         if let Some(note) = self.note(status).filter(Note::succeeded) {
@@ -201,7 +221,7 @@ impl<'a> Guard<'a> {
     }
 }
 
-/// A free between its two halves; empty if nothing is recorded.
+/// A free, or the end of a context, between its two halves; empty if nothing is recorded.
 pub struct End(Option<Event>);
 
 impl End {

@@ -17,11 +17,10 @@ type OfDevice = unsafe extern "C" fn(i32) -> Status;
 /// `real` is the real function; the arguments are the program's.
 pub unsafe fn destroy(call: &Call<'_>, real: Destroy, context: u64) -> Status {
     let guard = call.enter();
+    let mut end = guard.resetting(context);
     // SAFETY: the program's own call.
     let status = unsafe { real(context) };
-    if let Some(note) = guard.note(status).filter(Note::succeeded) {
-        note.publish(Event { aux: context, ..note.event(Op::Reset) });
-    }
+    guard.reset(&mut end, status);
     status
 }
 
@@ -223,11 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn a_context_that_was_destroyed_is_named() {
-        // SAFETY: the real one takes any number.
-        on(&recording(), Api::cuCtxDestroy_v2, |call| unsafe { destroy(call, destroy_ok, 0xc1) });
-        let reset = event();
-        assert_eq!((reset.op, reset.aux, reset.device), (Op::Reset, 0xc1, UNKNOWN));
+    fn a_context_that_is_destroyed_is_named_before_and_after() {
+        for (real, result) in [(destroy_ok as Destroy, 0), (detach_fails, 201)] {
+            // SAFETY: the real ones take any number.
+            on(&recording(), Api::cuCtxDestroy_v2, |call| unsafe { destroy(call, real, 0xc1) });
+            let [before, after] = events()[..] else { panic!("two halves") };
+            assert_eq!((before.op, before.aux, before.device), (Op::Resetting, 0xc1, UNKNOWN));
+            assert_eq!((after.op, after.aux, after.result), (Op::Reset, 0xc1, result));
+        }
     }
 
     /// References to context 0xc1, which is current as long as there are some.

@@ -9,7 +9,7 @@
 use wire::record::Class;
 
 /// Number of this interface; the recorder refuses any other.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
 
 /// Symbol of the recorder's [`StartFn`].
 pub const START_SYMBOL: &[u8] = b"memtrace_core_start\0";
@@ -65,6 +65,8 @@ pub enum Op {
     /// The driver may hold more or less for itself now: `aux` is a [`wire::record::Step`]. Of a context that
     /// was made `extra` is a `CONTEXT_*`.
     Called = 17,
+    /// The context `aux` is about to be ended. The same event comes again as [`Op::Reset`].
+    Resetting = 18,
 }
 
 /// One call, as a hook saw it.

@@ -187,15 +187,15 @@ fn a_call_that_fails_fails_for_the_program_and_takes_and_gives_nothing() {
         each(&hooks, error, false, |api, outcome| {
             for event in &outcome.events {
                 match event.op {
-                    Op::GivingBack => {}
+                    Op::GivingBack | Op::Resetting => {}
                     Op::Took => assert_eq!((event.result, event.address), (error, 0), "{api:?}"),
-                    Op::GaveBack => assert_eq!(event.result, error, "{api:?}"),
+                    Op::GaveBack | Op::Reset => assert_eq!(event.result, error, "{api:?}"),
                     other => panic!("{api:?} failed with {error} and says {other:?}"),
                 }
             }
-            let begun = outcome.events.iter().filter(|event| event.op == Op::GivingBack).count();
-            let settled = outcome.events.iter().filter(|event| event.op == Op::GaveBack).count();
-            assert_eq!(begun, settled, "{api:?}");
+            let count = |op| outcome.events.iter().filter(|event| event.op == op).count();
+            assert_eq!(count(Op::GivingBack), count(Op::GaveBack), "{api:?}");
+            assert_eq!(count(Op::Resetting), count(Op::Reset), "{api:?}");
         });
     }
 }

@@ -107,13 +107,58 @@ fn what_was_opened_ends_with_the_context_it_was_opened_in_whichever_device_it_li
     }
 }
 
+fn take_linear(subject: &mut Subject, context: u64, at: u64) {
+    let event = Subject::event(Op::Took, Class::Linear);
+    subject.send(&mut Event { address: at, size: PAGE, aux: context, ..event });
+}
+
+#[test]
+fn what_a_driver_gives_out_again_while_a_context_is_taken_out_of_the_books_is_not_of_it() {
+    let mut subject = Subject::new(SMALL);
+    make_own_context(&mut subject, OWN);
+    take_linear(&mut subject, OWN, PAGE);
+    take_linear(&mut subject, OWN, 2 * PAGE);
+    let resetting = Subject::event(Op::Resetting, Class::None);
+    let mut end = Event { aux: OWN, ..resetting };
+    subject.send(&mut end);
+    // The driver has ended it; other threads get its addresses, and its own.
+    take_linear(&mut subject, PRIMARY, PAGE);
+    subject.give(Class::Linear, PAGE, 0, 0);
+    make_own_context(&mut subject, OWN);
+    take_linear(&mut subject, OWN, 2 * PAGE);
+    end.op = Op::Reset;
+    subject.send(&mut end);
+    assert_eq!(held(&subject), [(Class::Linear, 2 * PAGE)]);
+    reset(&mut subject, OWN);
+    let file = subject.file();
+    assert_eq!((file.live().len(), file.gauge(0, RESERVED)), (0, 0));
+}
+
+#[test]
+fn a_context_that_could_not_be_ended_holds_what_it_held() {
+    let mut subject = Subject::new(SMALL);
+    for context in [OWN, OWN + 1] {
+        make_own_context(&mut subject, context);
+        take_linear(&mut subject, context, context * PAGE);
+        let mut end = Event { aux: context, ..Subject::event(Op::Resetting, Class::None) };
+        subject.send(&mut end);
+        end.op = Op::Reset;
+        end.result = 201;
+        subject.send(&mut end);
+    }
+    subject.give(Class::Linear, OWN * PAGE, 0, 0);
+    assert_eq!(held(&subject), [(Class::Linear, (OWN + 1) * PAGE)]);
+    reset(&mut subject, OWN + 1);
+    assert_eq!(held(&subject), []);
+    assert_eq!(subject.file().counter(Counter::UnknownFree), 0);
+}
+
 #[test]
 fn a_program_may_make_and_end_more_contexts_than_there_are_numbers() {
     let mut subject = Subject::new(SMALL);
     for context in 1..=1000 {
         make_own_context(&mut subject, context);
-        let event = Subject::event(Op::Took, Class::Linear);
-        subject.send(&mut Event { address: PAGE, size: PAGE, aux: context, ..event });
+        take_linear(&mut subject, context, PAGE);
         reset(&mut subject, context);
     }
     let file = subject.file();

@@ -11,6 +11,8 @@ use wire::device::UNKNOWN;
 const CONTEXTS: usize = 64;
 /// The number of a context that got none.
 pub const UNNUMBERED: u16 = 0;
+/// What stands in the place of a context that is on its way out.
+const ENDING: u64 = u64::MAX;
 
 /// The contexts that took memory, or that the program made.
 pub struct Contexts {
@@ -85,13 +87,32 @@ impl Contexts {
         self.own.load(Relaxed) & bit(number) != 0
     }
 
+    /// The context of this number is on its way out. Another that gets its address gets another number.
+    pub fn begin_end(&self, number: u16) {
+        self.put(number, ENDING);
+    }
+
+    /// It is still there.
+    pub fn failed_to_end(&self, number: u16, context: u64) {
+        self.put(number, context);
+    }
+
+    /// Whether the context of this number is on its way out.
+    pub fn is_ending(&self, number: u16) -> bool {
+        self.places.get(index(number)).is_some_and(|place| place.load(Relaxed) == ENDING)
+    }
+
+    fn put(&self, number: u16, context: u64) {
+        if let Some(place) = self.places.get(index(number)) {
+            place.store(context, Release);
+        }
+    }
+
     /// The context of this number is gone: its number is for the next one.
     pub fn forget(&self, number: u16) {
         self.own.fetch_and(!bit(number), Relaxed);
         self.set_device(number, UNKNOWN);
-        if let Some(place) = self.places.get(index(number)) {
-            place.store(0, Release);
-        }
+        self.put(number, 0);
     }
 }
 

@@ -36,7 +36,9 @@ impl Ledger<'_> {
             return;
         }
         let wanted = |entry: &Entry| {
-            event.classes & bit(entry.class) != 0 && entry.flags & FLAG_RELEASED == 0
+            event.classes & bit(entry.class) != 0
+                && entry.flags & FLAG_RELEASED == 0
+                && !self.is_ending(entry)
         };
         let Some((index, entry)) = self.live.table().find(event.address, State::Valid, wanted)
         else {

@@ -151,6 +151,7 @@ impl<'a> Ledger<'a> {
             Op::PoolReading => self.pool_reading(now, event),
             Op::OutOfMemory => self.out_of_memory(now, event),
             Op::Reset => self.reset(now, event),
+            Op::Resetting => self.resetting(event),
             Op::Capture => {
                 let record = now.record(Verb::Capture, Class::None, event);
                 self.ring.publish(&Record { aux: event.aux, ..record });

@@ -2,17 +2,38 @@
 
 use hook::event::Event;
 use wire::{
-    live::State,
+    live::{Entry, State},
     record::{Class, Record, Verb},
 };
 
 use super::{Ledger, Now, contexts::UNNUMBERED};
 
 impl Ledger<'_> {
+    /// A context is about to be ended. As soon as it is gone the driver may give its addresses out again,
+    /// before all that it held is out of the books: who frees them then means the new ones. A driver refuses
+    /// to end in this way what the program did not make.
+    pub(super) fn resetting(&self, event: &mut Event) {
+        let number = self.contexts.find(event.aux);
+        if self.contexts.is_own(number) {
+            self.contexts.begin_end(number);
+            event.entry = number.into();
+        }
+    }
+
+    /// Whether this ends with its context at this moment.
+    pub(super) fn is_ending(&self, entry: &Entry) -> bool {
+        is_of_a_context(entry.class) && self.contexts.is_ending(entry.link)
+    }
+
     /// Ends all that the context, or with `aux` 0 the device's primary context, held.
     pub(super) fn reset(&self, now: &Now, event: &Event) {
+        let begun = u16::try_from(event.entry).ok();
+        if event.result != 0 {
+            self.contexts.failed_to_end(begun.unwrap_or(UNNUMBERED), event.aux);
+            return;
+        }
+        let context = begun.unwrap_or_else(|| self.contexts.find(event.aux));
         self.called();
-        let context = self.contexts.find(event.aux);
         for (index, entry) in self.valid() {
             let of = if is_of_a_context(entry.class) { entry.link } else { UNNUMBERED };
             let ends = if event.aux != 0 {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ABI 3 /* interposer/hook/src/event.rs */
+#define ABI 4 /* interposer/hook/src/event.rs */
 
 struct event {
     uint8_t op, class, api, device;
