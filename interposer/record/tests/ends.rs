@@ -2,14 +2,7 @@
 
 mod support;
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread::sleep,
-    time::Duration,
-};
-
-use hook::event::{CONTEXT_OWN, CONTEXT_PRIMARY, Event, KNOWN_POOL, Op, Thread};
-use record::Ledger;
+use hook::event::{CONTEXT_OWN, CONTEXT_PRIMARY, Event, KNOWN_POOL, Op};
 use support::{
     subject::Subject,
     subject::{send, thread},
@@ -263,15 +256,6 @@ fn a_block_lies_on_the_device_of_its_pool() {
     assert!(file.records().iter().all(|record| record.device == 0));
 }
 
-fn free_block(ledger: &Ledger<'_>, of_thread: &mut Thread, at: u64) {
-    let classes = 1 << Class::PoolBlock as u32;
-    let event = Subject::event(Op::GivingBack, Class::None);
-    let mut event = Event { address: at, classes, ..event };
-    send(ledger, of_thread, &mut event);
-    event.op = Op::GaveBack;
-    send(ledger, of_thread, &mut event);
-}
-
 #[test]
 fn blocks_that_go_from_many_threads_while_their_pool_is_destroyed_take_it_along() {
     for _ in 0..8 {
@@ -284,7 +268,12 @@ fn blocks_that_go_from_many_threads_while_their_pool_is_destroyed_take_it_along(
                 scope.spawn(move || {
                     let mut of_thread = thread(100 + part);
                     for block in (1..=blocks).filter(|block| block % 4 == u64::from(part)) {
-                        free_block(ledger, &mut of_thread, block * PAGE);
+                        let classes = 1 << Class::PoolBlock as u32;
+                        let event = Subject::event(Op::GivingBack, Class::None);
+                        let mut event = Event { address: block * PAGE, classes, ..event };
+                        send(ledger, &mut of_thread, &mut event);
+                        event.op = Op::GaveBack;
+                        send(ledger, &mut of_thread, &mut event);
                     }
                 });
             }
@@ -295,33 +284,4 @@ fn blocks_that_go_from_many_threads_while_their_pool_is_destroyed_take_it_along(
         let file = subject.file();
         assert_eq!((file.live().len(), file.gauge(0, RESERVED)), (0, 0));
     }
-}
-
-#[test]
-fn who_destroys_a_pool_does_not_wait_for_those_who_free_its_blocks() {
-    let blocks = 20_000;
-    let mut subject = with_pool(blocks);
-    let mut destroy = subject.giving(Class::Pool, POOL, 0);
-    let returned = AtomicBool::new(false);
-    let freed = std::thread::scope(|scope| {
-        let (ledger, returned) = (&subject.ledger, &returned);
-        let frees = scope.spawn(move || {
-            let mut of_thread = thread(100);
-            let mut freed = 0;
-            while freed < blocks && !returned.load(Relaxed) {
-                freed += 1;
-                free_block(ledger, &mut of_thread, freed * PAGE);
-                if freed % 16 == 0 {
-                    sleep(Duration::from_micros(50));
-                }
-            }
-            freed
-        });
-        let mut of_thread = thread(99);
-        destroy.op = Op::GaveBack;
-        send(ledger, &mut of_thread, &mut destroy);
-        returned.store(true, Relaxed);
-        frees.join().unwrap()
-    });
-    assert!(freed < blocks, "it counted anew as long as blocks were freed");
 }

@@ -40,9 +40,7 @@ pub struct Leaving {
 
 impl Leaving {
     pub const fn new() -> Self {
-        let places =
-            [const { Place { pool: AtomicU64::new(0), blocks: AtomicI64::new(0) } }; POOLS];
-        Self { places, taken: AtomicU64::new(0) }
+        Self { places: [const { Place::new() }; POOLS], taken: AtomicU64::new(0) }
     }
 }
 
@@ -79,22 +77,12 @@ impl Ledger<'_> {
         true
     }
 
-    /// Counts the blocks of a pool on its way, and ends it if there is none. However many end meanwhile,
-    /// they are not counted again for that: to walk through the table takes longer than the next one.
+    /// Counts the blocks of a pool on its way, and ends it if there is none.
     fn count_blocks(&self, now: &Now, place: &Place) {
         let pool = place.pool.load(Acquire);
         let (ordinal, index) = ((pool >> 32) as u16, pool as u32);
-        loop {
-            let left = self.blocks_in(ordinal);
-            if left == 0 {
-                break;
-            }
-            let step = left.wrapping_sub(COUNTING);
-            let after = place.blocks.fetch_add(step, AcqRel).wrapping_add(step);
-            // As many ended as were left: the last one may be among them.
-            if after > 0 || !claim_count(place, after) {
-                return;
-            }
+        if !place.is_empty(|| self.blocks_in(ordinal)) {
+            return;
         }
         place.pool.store(0, Release);
         self.leaving.taken.fetch_sub(1, Relaxed);
@@ -111,19 +99,105 @@ impl Ledger<'_> {
             return;
         }
         let is_its = |place: &&Place| place.pool.load(Acquire) >> 32 == u64::from(block.link);
-        let Some(place) = self.leaving.places.iter().find(is_its) else { return };
-        let after = place.blocks.fetch_sub(1, AcqRel).wrapping_sub(1);
-        if after <= 0 && claim_count(place, after) {
+        if let Some(place) = self.leaving.places.iter().find(is_its)
+            && place.has_one_less()
+        {
             self.count_blocks(now, place);
         }
     }
 }
 
-/// Whether it is for the caller, who left `blocks`, to count anew: else another thread went on from there.
-fn claim_count(place: &Place, blocks: i64) -> bool {
-    place.blocks.compare_exchange(blocks, COUNTING, AcqRel, Relaxed).is_ok()
+impl Place {
+    const fn new() -> Self {
+        Self { pool: AtomicU64::new(0), blocks: AtomicI64::new(0) }
+    }
+
+    /// Whether `count` finds no block. However many end meanwhile, it does not count again for that: to walk
+    /// through the table takes longer than the next one.
+    fn is_empty(&self, mut count: impl FnMut() -> i64) -> bool {
+        loop {
+            let left = count();
+            if left == 0 {
+                return true;
+            }
+            let step = left.wrapping_sub(COUNTING);
+            let after = self.blocks.fetch_add(step, AcqRel).wrapping_add(step);
+            // As many ended as were left: the last one may be among them.
+            if after > 0 || !self.is_to_count(after) {
+                return false;
+            }
+        }
+    }
+
+    /// A block ended: whether it is for the caller to count anew.
+    fn has_one_less(&self) -> bool {
+        let after = self.blocks.fetch_sub(1, AcqRel).wrapping_sub(1);
+        after <= 0 && self.is_to_count(after)
+    }
+
+    /// Whether it is for the caller, who left `blocks`, to count: else another thread went on from there.
+    fn is_to_count(&self, blocks: i64) -> bool {
+        self.blocks.compare_exchange(blocks, COUNTING, AcqRel, Relaxed).is_ok()
+    }
 }
 
 fn is_in(entry: &Entry, ordinal: u16) -> bool {
     matches!(entry.class, Class::PoolBlock) && entry.link == ordinal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// A place of which somebody counts the blocks.
+    fn counting() -> Place {
+        let place = Place::new();
+        place.blocks.store(COUNTING, Relaxed);
+        place
+    }
+
+    #[test]
+    fn who_counts_does_not_count_again_for_what_ends_meanwhile() {
+        let (place, left, walks) = (counting(), Cell::new(100), Cell::new(0));
+        let count = || {
+            walks.set(walks.get() + 1);
+            let found = left.get();
+            for _ in 0..3 {
+                left.set(left.get() - 1);
+                assert!(!place.has_one_less(), "somebody counts already");
+            }
+            found
+        };
+        assert!(!place.is_empty(count));
+        assert_eq!(walks.get(), 1);
+        for _ in 1..left.get() {
+            assert!(!place.has_one_less());
+        }
+        assert!(place.has_one_less(), "the last one");
+        assert!(place.is_empty(|| 0));
+    }
+
+    #[test]
+    fn where_as_many_ended_as_were_found_it_is_counted_again() {
+        let (place, walks) = (counting(), Cell::new(0));
+        let count = || {
+            walks.set(walks.get() + 1);
+            if walks.get() > 1 {
+                return 0;
+            }
+            assert!(!place.has_one_less() && !place.has_one_less());
+            2
+        };
+        assert!(place.is_empty(count), "both were counted before they ended");
+        assert_eq!(walks.get(), 2);
+    }
+
+    #[test]
+    fn of_two_that_bring_it_to_nothing_one_counts() {
+        let place = Place::new();
+        place.blocks.store(1, Relaxed);
+        assert!(place.has_one_less());
+        assert!(!place.has_one_less(), "one that was not counted");
+    }
 }
