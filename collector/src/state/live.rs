@@ -138,7 +138,7 @@ impl State {
         }
         new.vmm.inherit(&self.vmm, &mut new.books);
         new.books.inherit(&self.books, self.now);
-        new.shares.inherit(std::mem::take(&mut self.shares), self.now);
+        new.shares.inherit(self.take_shares(), self.now);
         new.now = self.now;
         *self = new;
     }

@@ -164,6 +164,13 @@ impl Shares {
         share.open.is_empty()
     }
 
+    /// Tells each that is held its size, as far as `known` knows it: it may be larger than it was at first.
+    pub fn measure(&mut self, known: impl Fn(&Share) -> u64) {
+        for share in self.now.values_mut().flatten() {
+            share.size = share.size.max(known(share));
+        }
+    }
+
     /// What was taken away: all of it that was shared is so no more.
     pub fn end(&mut self, piece: &Piece, time: u64) {
         let Some((class, address, birth)) = thing_of(piece) else { return };
@@ -178,7 +185,10 @@ impl Shares {
         if !left.is_empty() {
             self.now.insert((class, address), left);
         }
-        ended.into_iter().for_each(|share| self.pass(share, time));
+        // What was imported as a handle had no size when it was opened.
+        let size = if let Piece::Handle(_, handle) = piece { handle.unit.size } else { 0 };
+        let sized = |share: Share| Share { size: share.size.max(size), ..share };
+        ended.into_iter().for_each(|share| self.pass(sized(share), time));
     }
 
     /// Ends those that `gone` says are gone.

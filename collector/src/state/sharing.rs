@@ -11,7 +11,7 @@ use super::{
     Share, Site, State,
     apply::{birth, bytes, site_of},
     share::{Shares, Thing, is_import},
-    vmm::HandleId,
+    vmm::{HandleId, Vmm},
 };
 use crate::ledger::Live;
 
@@ -20,13 +20,17 @@ impl State {
     /// last ones that are over.
     pub fn shares(&self) -> impl Iterator<Item = Share> {
         self.shares.iter().map(|share| {
-            let handle = self.vmm.born(share.address, share.birth).map(|(_, handle)| handle.unit);
-            let grown = handle.filter(|unit| share.is_held() && unit.class == share.class);
+            let grown = if share.is_held() { grown(&self.vmm, share) } else { 0 };
             let mut share = share.clone();
-            // What was imported as a handle shows its size only when it is mapped.
-            share.size = grown.map_or(share.size, |unit| unit.size.max(share.size));
+            share.size = share.size.max(grown);
             share
         })
+    }
+
+    /// The shares as they are to be carried over to another state.
+    pub(super) fn take_shares(&mut self) -> Shares {
+        self.shares.measure(|share| grown(&self.vmm, share));
+        std::mem::take(&mut self.shares)
     }
 
     /// Whose blocks lie in something that was handed out: of the site with most bytes of them, and its
@@ -141,6 +145,13 @@ impl State {
             class => self.thing_at(class, entry.address),
         }
     }
+}
+
+/// What is known by now of the size of something that is held: what was imported as a handle shows it only
+/// when it is mapped.
+fn grown(vmm: &Vmm, share: &Share) -> u64 {
+    let handle = vmm.born(share.address, share.birth).map(|(_, handle)| handle.unit);
+    handle.filter(|unit| unit.class == share.class).map_or(0, |unit| unit.size)
 }
 
 fn thing_of(entry: &Entry) -> Thing {

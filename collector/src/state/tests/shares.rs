@@ -151,6 +151,20 @@ fn a_handle_that_only_its_mapping_keeps_is_handed_out_or_open_as_before() {
 }
 
 #[test]
+fn an_imported_handle_that_was_closed_is_as_large_as_it_was() {
+    let mut script = Script::default();
+    script.push(Verb::Alloc, ImportedHandle, 9, 0, NAME);
+    script.map(300 * MIB, 2 * MIB, 9);
+    let mut gap = script.state();
+    gap.resync(&[]);
+    script.give(Mapping, 300 * MIB, 2 * MIB).give(ImportedHandle, 9, 2 * MIB);
+    for state in [script.state(), gap] {
+        let share = only(&state);
+        assert_eq!((share.size, share.is_held()), (2 * MIB, false));
+    }
+}
+
+#[test]
 fn a_live_set_says_the_same_as_the_timeline_and_what_it_lacks_has_ended() {
     let mut script = Script::default();
     script.take(Linear, 100 * MIB, 2 * MIB);
