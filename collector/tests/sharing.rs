@@ -127,6 +127,29 @@ fn what_is_open_under_two_handles_counts_once_where_its_name_tells_and_each_open
 }
 
 #[test]
+fn a_card_full_of_handles_that_are_handed_out_one_by_one_is_reported_in_no_time() {
+    let many = 30_000;
+    let (mut held, mut open) = (Vec::new(), Vec::new());
+    for n in 0..many {
+        let at = 0x10_0000_0000 + u64::from(n) * 2 * MIB;
+        let mut handle = live(Class::Handle, u64::from(n), 2 * MIB, TORCH);
+        (handle.index, handle.entry.link) = (n, 1 << 10 | 1);
+        let mut mapping = live(Class::Mapping, at, 2 * MIB, n);
+        mapping.index = many + n;
+        let name = identity(Class::Handle, u64::from(n), NAME + u64::from(n), 10);
+        held.extend([handle, mapping, name, live(Class::Block, at, MIB, 0)]);
+        open.push(NAME + u64::from(n));
+    }
+    let job = job(vec![holding(1, End::Running, &held), opener_of(&open)]);
+    let begin = std::time::Instant::now();
+    let report = build(&job, Detail::default());
+    let [export] = &device(&report, 1).exports[..] else { panic!("one line took all") };
+    assert_eq!((export.pieces, export.opened_by[0].pieces), (many.into(), many.into()));
+    // Some seconds, and minutes where each handle is looked for among all mappings.
+    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
+}
+
+#[test]
 fn a_name_that_comes_again_means_the_newest_that_is_older_than_the_import() {
     let owners = |at: u64| {
         let mut again = exporter(3, NAME);

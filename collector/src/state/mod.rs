@@ -42,6 +42,7 @@ pub use loose::{Loose, Missing};
 pub use owner::{Allocator, Backend, Owned};
 pub use segment::{Block, Extent, Free, Kind, Segment};
 pub use share::Share;
+pub use sharing::Lenders;
 pub use site::{Peak, Site, Turnover, Use};
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -1,6 +1,9 @@
 //! What events and live sets say of memory that goes between processes.
 
-use std::collections::HashMap;
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, HashSet},
+};
 
 use wire::{
     live::Entry,
@@ -33,33 +36,10 @@ impl State {
         std::mem::take(&mut self.shares)
     }
 
-    /// Whose blocks lie in something that was handed out: of the site with most bytes of them, and its
-    /// own where there are none.
+    /// Tells whose blocks lie in what was handed out.
     #[must_use]
-    pub fn lender(&self, share: &Share) -> Site {
-        let ranges: Vec<(u64, u64)> = match share.class {
-            Class::Linear => vec![(share.address, share.size)],
-            Class::Handle => self.mapped(share.address, share.birth),
-            _ => Vec::new(),
-        };
-        let mut lent: HashMap<Site, u64> = HashMap::new();
-        for (start, size) in ranges {
-            for block in self.blocks.over(start, size) {
-                *lent.entry(block.value.site).or_default() += block.size;
-            }
-        }
-        let most = lent.into_iter().max_by_key(|(site, bytes)| (*bytes, *site));
-        most.map_or(share.site, |(site, _)| site)
-    }
-
-    fn mapped(&self, name: u64, birth: u64) -> Vec<(u64, u64)> {
-        let Some((id, _)) = self.vmm.born(name, birth) else { return Vec::new() };
-        self.mappings_of(id).collect()
-    }
-
-    fn mappings_of(&self, id: HandleId) -> impl Iterator<Item = (u64, u64)> {
-        let mappings = self.vmm.mappings().iter().filter(move |span| span.value.handle == id);
-        mappings.map(|span| (span.start, span.size))
+    pub fn lenders(&self) -> Lenders<'_> {
+        Lenders { state: self, mapped: OnceCell::new() }
     }
 
     /// Something was handed out. Of what is not there any more a live set knew that already.
@@ -116,7 +96,12 @@ impl State {
         }
         let identity = |entry: &Entry| u64::from(entry.native) | u64::from(entry.python) << 32;
         let mut shares = Shares::default();
+        let mut seen = HashSet::new();
         for Live { entry, .. } in live {
+            // A damaged set may have the same thing many times, and it many names.
+            if !seen.insert((entry.class as u16, entry.address, entry.birth_us)) {
+                continue;
+            }
             let known = identities.get(&(entry.class as u16, entry.address));
             // Older than what it seems to belong to: of what had the same address before.
             let known = known.into_iter().flatten().filter(|one| one.birth_us >= entry.birth_us);
@@ -126,11 +111,10 @@ impl State {
                 shares.import(Share::imported(thing_of(entry), name));
                 continue;
             }
+            let Some(thing) = self.thing_of(entry) else { continue };
             for one in known {
-                if let Some(thing) = self.thing_of(entry) {
-                    let time = one.birth_us.saturating_mul(1000);
-                    shares.export(Share::exported(thing, identity(one), time));
-                }
+                let time = one.birth_us.saturating_mul(1000);
+                shares.export(Share::exported(thing, identity(one), time));
             }
         }
         self.shares = shares;
@@ -144,6 +128,47 @@ impl State {
             Class::Handle => self.vmm.born(entry.address, thing.birth).map(|_| thing),
             class => self.thing_at(class, entry.address),
         }
+    }
+}
+
+/// Whose blocks lie in what a process handed out. It may be as many handles as a card has room for.
+#[derive(Debug)]
+pub struct Lenders<'a> {
+    state: &'a State,
+    /// Where handles are mapped, once that was asked for.
+    mapped: OnceCell<HashMap<HandleId, Vec<(u64, u64)>>>,
+}
+
+impl Lenders<'_> {
+    /// The site with most bytes of blocks in `share`, and its own where there are none.
+    #[must_use]
+    pub fn of(&self, share: &Share) -> Site {
+        let whole = [(share.address, share.size)];
+        let ranges = match share.class {
+            Class::Linear => &whole[..],
+            Class::Handle => self.mapped(share),
+            _ => &[],
+        };
+        let mut lent: HashMap<Site, u64> = HashMap::new();
+        for (start, size) in ranges {
+            for block in self.state.blocks.over(*start, *size) {
+                *lent.entry(block.value.site).or_default() += block.size;
+            }
+        }
+        let most = lent.into_iter().max_by_key(|(site, bytes)| (*bytes, *site));
+        most.map_or(share.site, |(site, _)| site)
+    }
+
+    fn mapped(&self, share: &Share) -> &[(u64, u64)] {
+        let Some((id, _)) = self.state.vmm.born(share.address, share.birth) else { return &[] };
+        let mapped = self.mapped.get_or_init(|| {
+            let mut mapped: HashMap<HandleId, Vec<(u64, u64)>> = HashMap::new();
+            for span in self.state.vmm.mappings().iter() {
+                mapped.entry(span.value.handle).or_default().push((span.start, span.size));
+            }
+            mapped
+        });
+        mapped.get(&id).map_or(&[], Vec::as_slice)
     }
 }
 

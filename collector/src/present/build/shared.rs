@@ -8,7 +8,7 @@ use crate::{
     present::report::{Export, Import, Opener, Peer},
     process::{Job, Process},
     sharing::{self, OpenBytes, Shared},
-    state::{Device, Share},
+    state::{Device, Lenders, Share},
 };
 
 /// What the processes of a job share, and who they are.
@@ -126,9 +126,10 @@ pub(super) fn exports(
     let mut openers: BTreeMap<String, BTreeMap<(Peer, bool), Opener>> = BTreeMap::new();
     let mut counted: BTreeMap<(u64, u64), ()> = BTreeMap::new();
     let mut open = OpenBytes::default();
+    let lenders = subject.process.played.state.lenders();
     for export in commons.out(subject, device).collect::<Vec<_>>() {
         let share = &export.share;
-        let site = site(subject, book, share);
+        let site = site(subject, book, &lenders, share);
         let since_ns = subject.identity().realtime(share.since);
         let new = || Export {
             site: site.clone(),
@@ -162,9 +163,13 @@ pub(super) fn exports(
 }
 
 /// Whose blocks lie in something that was handed out.
-pub(super) fn site(subject: &mut Subject<'_>, book: &mut SiteBook, share: &Share) -> String {
-    let state = &subject.process.played.state;
-    let site = if share.is_held() { state.lender(share) } else { share.site };
+pub(super) fn site(
+    subject: &mut Subject<'_>,
+    book: &mut SiteBook,
+    lenders: &Lenders<'_>,
+    share: &Share,
+) -> String {
+    let site = if share.is_held() { lenders.of(share) } else { share.site };
     book.id(subject, site)
 }
 

@@ -87,11 +87,12 @@ pub(super) fn findings(
         for device in &process.devices {
             let place = Place { process, device };
             let looks = looks(job, subject);
+            let lenders = subject.process.played.state.lenders();
             let mut by_site: BTreeMap<String, Vec<&Export>> = BTreeMap::new();
             for export in commons.handed_out(subject, device.device).collect::<Vec<_>>() {
                 let mut openers = commons.shared.openers(export);
                 if openers.any(|import| looks.iter().any(|look| look.is_open(import))) {
-                    let site = shared::site(subject, book, &export.share);
+                    let site = shared::site(subject, book, &lenders, &export.share);
                     by_site.entry(site).or_default().push(export);
                 }
             }
