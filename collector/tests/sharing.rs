@@ -207,6 +207,14 @@ fn a_process_that_ended_has_nothing_open_any_more_unless_the_owner_ended_too() {
     assert_eq!(open(End::Exited(Some(0)), End::Exited(Some(0)), last), 20 * MIB);
 }
 
+#[test]
+fn an_end_that_closed_what_was_open_is_told_also_where_only_the_owner_is_asked_about() {
+    let all = vec![exporter(1, NAME), importer(2, End::Killed(9), NAME, 20)];
+    let text = in_one_line(&build(&Job { only: Some(1), ..job(all) }, Detail::default()));
+    let told = "(pid 2) has none open since it ended: opened 1 time, closed 0 times, and 1 time";
+    assert!(text.contains(told), "{text}");
+}
+
 /// What is given back or closed at `at` that was taken at `birth`, in microseconds.
 fn gone(class: Class, address: u64, birth: u64, at: u64) -> Event {
     let record = Record {

@@ -64,8 +64,9 @@ fn opener(report: &Report, opener: &Opener) -> String {
     let has_ended = process(report, &opener.by).is_some_and(|by| by.state != ProcessState::Running);
     let pieces = || format!("{} of {}", count(opener.pieces, "piece"), bytes(opener.bytes));
     let open = match opener.pieces {
-        // An end closes what is left, and no call of the process says so.
-        0 if has_ended && opener.opens > opener.closes => {
+        // An end closes what is left, and no call of the process says so; nothing else does. The process
+        // itself may be left out of this report.
+        0 if opener.opens > opener.closes => {
             let left = count(opener.opens - opener.closes, "time");
             return format!(
                 "{likely}{who} has none open since it ended: opened {opened}, closed {closed}, and \
