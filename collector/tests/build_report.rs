@@ -215,34 +215,38 @@ fn what_was_live_at_a_peak_nobody_saw_is_null() {
     assert_eq!((peak.time_ns, &peak.sites), (1_005_000, &None));
 }
 
-#[test]
-fn of_one_that_left_no_ledger_it_is_only_said_that_it_used_no_cuda_if_it_was_on_no_card() {
-    let mut job = job(vec![process(7, End::Running)]);
-    let bystander = |pid, started_realtime| Bystander {
+fn bystander(pid: u32, started_realtime: u64) -> Bystander {
+    Bystander {
         pid,
         start_ticks: 1,
         started_realtime,
         command: "python work.py".into(),
         role: None,
         end: End::Exited(Some(0)),
-    };
-    job.bystanders = vec![bystander(8, 20), bystander(9, 20), bystander(10, 20)];
-    let gpu = |n, processes: &[(u32, Option<u64>)]| Gpu {
+    }
+}
+
+/// What NVML says of each of two cards.
+fn reading(time: u64, of_both: [&[(u32, Option<u64>)]; 2]) -> Reading {
+    let gpu = |(n, processes): (u64, &[_])| Gpu {
         uuid: [n, n],
         name: "GPU".into(),
         total: 80 << 30,
         used: 0,
         processes: processes.to_vec(),
     };
-    let reading = |time, of_first: &[_], of_second: &[_]| Reading {
-        time,
-        gpus: vec![gpu(1, of_first), gpu(2, of_second)],
-    };
+    Reading { time, gpus: (1..).zip(of_both).map(gpu).collect() }
+}
+
+#[test]
+fn of_one_that_left_no_ledger_it_is_only_said_that_it_used_no_cuda_if_it_was_on_no_card() {
+    let mut job = job(vec![process(7, End::Running)]);
+    job.bystanders = vec![bystander(8, 20), bystander(9, 20), bystander(10, 20)];
     job.readings = vec![
         // Before any of them was started: others of the same pids.
-        reading(10, &[(8, Some(900 * MIB)), (9, Some(900 * MIB)), (10, None)], &[]),
-        reading(30, &[(8, Some(500 * MIB))], &[(8, Some(100 * MIB)), (10, None)]),
-        reading(40, &[(8, Some(300 * MIB))], &[]),
+        reading(10, [&[(8, Some(900 * MIB)), (9, Some(900 * MIB)), (10, None)], &[]]),
+        reading(30, [&[(8, Some(500 * MIB))], &[(8, Some(100 * MIB)), (10, None)]]),
+        reading(40, [&[(8, Some(300 * MIB))], &[]]),
     ];
     let report = build(&job, Detail::default());
     let told = |pid| report.processes.iter().find(|process| process.pid == pid).unwrap();
@@ -258,4 +262,17 @@ fn of_one_that_left_no_ledger_it_is_only_said_that_it_used_no_cuda_if_it_was_on_
     );
     // Nobody watched those.
     assert!(text.contains(" 1 process: nothing wrong was found"), "{text}");
+}
+
+#[test]
+fn what_nvml_saw_of_the_next_process_of_a_pid_is_not_put_down_to_one_that_left_no_ledger() {
+    let mut traced = process(9, End::Running);
+    traced.identity.started_realtime = 36;
+    let mut job = job(vec![traced]);
+    job.bystanders = vec![bystander(8, 20), bystander(8, 36), bystander(9, 20)];
+    job.readings = vec![reading(40, [&[(8, Some(MIB))], &[(9, Some(70 << 30))]])];
+    let report = build(&job, Detail::default());
+    let of = |pid| report.processes.iter().filter(move |process| process.pid == pid);
+    assert_eq!(of(8).map(|process| process.cuda).collect::<Vec<_>>(), [false, true]);
+    assert!(!of(9).any(|process| process.warnings.iter().any(|one| one.contains("not traced"))));
 }

@@ -76,7 +76,7 @@ pub fn build(job: &Job, detail: Detail) -> Report {
         processes.push(told);
     }
     let findings = finding::findings(job, &gpus, &mut subjects, &processes, &mut book, &commons);
-    let others = job.bystanders.iter().map(|each| process::bystander(each, &job.readings));
+    let others = job.bystanders.iter().map(|each| process::bystander(each, job));
     processes.extend(others);
     processes.sort_by_key(|process| process.start_time_ns);
     let mut report = Report {

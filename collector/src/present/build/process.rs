@@ -8,7 +8,7 @@ use crate::{
         report::{Events, Phases, Process, ProcessState},
         text,
     },
-    process::Bystander,
+    process::{Bystander, Job},
 };
 use wire::header::Counter;
 
@@ -55,9 +55,9 @@ pub(super) fn traced(
 
 /// One that left no ledger. It never used CUDA, unless NVML saw it on a card: then it ran without the
 /// library, and of what it took nothing else is known.
-pub(super) fn bystander(bystander: &Bystander, readings: &[Reading]) -> Process {
+pub(super) fn bystander(bystander: &Bystander, job: &Job) -> Process {
     let (state, exit_code, signal) = ending(bystander.end);
-    let seen = most_on_cards(bystander, readings);
+    let seen = most_on_cards(bystander, job);
     let untraced = seen.map(|bytes| {
         let bytes = bytes.map_or_else(String::new, |bytes| format!(" with {}", text::bytes(bytes)));
         format!(
@@ -86,9 +86,16 @@ pub(super) fn bystander(bystander: &Bystander, readings: &[Reading]) -> Process 
 }
 
 /// The most that NVML saw it use at one moment, on all cards; `None` if it was on none.
-fn most_on_cards(bystander: &Bystander, readings: &[Reading]) -> Option<Option<u64>> {
-    // Before it began, the pid was another's.
-    let then = readings.iter().filter(|reading| reading.time >= bystander.started_realtime);
+fn most_on_cards(bystander: &Bystander, job: &Job) -> Option<Option<u64>> {
+    // Before it began, the pid was another's; and it is again once another process of that pid begins.
+    let began = bystander.started_realtime;
+    let traced = job.processes.iter().map(|other| (other.pid, other.identity.started_realtime));
+    let others = job.bystanders.iter().map(|other| (other.pid, other.started_realtime));
+    let same = traced.chain(others).filter(|(pid, _)| *pid == bystander.pid);
+    let next = same.map(|(_, began)| began).filter(|next| *next > began).min();
+    let its_own =
+        |reading: &&Reading| reading.time >= began && next.is_none_or(|next| reading.time < next);
+    let then = job.readings.iter().filter(its_own);
     let at_once = then.filter_map(|reading| {
         let cards = reading.gpus.iter().flat_map(|gpu| &gpu.processes);
         let here = cards.filter(|(pid, _)| *pid == bystander.pid).map(|(_, bytes)| *bytes);
