@@ -265,6 +265,15 @@ fn of_one_that_left_no_ledger_it_is_only_said_that_it_used_no_cuda_if_it_was_on_
 }
 
 #[test]
+fn where_nvml_never_told_who_is_on_the_cards_it_is_not_said_that_nobody_else_used_cuda() {
+    let mut job = job(vec![process(7, End::Running)]);
+    job.bystanders = vec![bystander(8, 20)];
+    let told = "\nLeft no ledger, so never used CUDA or ran without the library: work.py (pid 8,";
+    let text = render(&build(&job, Detail::default()));
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
 fn what_nvml_saw_of_the_next_process_of_a_pid_is_not_put_down_to_one_that_left_no_ledger() {
     let mut traced = process(9, End::Running);
     traced.identity.started_realtime = 36;

@@ -56,7 +56,14 @@ pub(super) fn show(page: &mut Page, report: &Report, process: &Process) {
 pub(super) fn others(page: &mut Page, report: &Report) {
     let others = || report.processes.iter().filter(|process| !has_something_to_tell(process));
     paragraph(page, "No CUDA memory, ever: ", others().filter(|process| process.cuda));
-    paragraph(page, "Never used CUDA: ", others().filter(|process| !process.cuda));
+    // Only NVML tells of one without a ledger that it was on no card.
+    let is_known = report.gpus.iter().any(|gpu| gpu.nvml_time_ns.is_some());
+    let label = if is_known {
+        "Never used CUDA: "
+    } else {
+        "Left no ledger, so never used CUDA or ran without the library: "
+    };
+    paragraph(page, label, others().filter(|process| !process.cuda));
 }
 
 fn paragraph<'a>(page: &mut Page, label: &str, processes: impl Iterator<Item = &'a Process>) {
