@@ -9,11 +9,16 @@ use std::{
 
 use crate::session::preload;
 
+/// What the loader puts the program's own folder for, after a `$`.
+const ORIGIN: &[u8] = b"ORIGIN";
+
 /// Where the file of an entry is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
     /// Here.
     At(PathBuf),
+    /// Here, and it is none that a program can load: each process says so, and starts without it.
+    Useless,
     /// Nowhere: each process says so, and starts without it.
     Nowhere,
     /// That could not be told.
@@ -24,7 +29,9 @@ pub enum Found {
 pub fn find(name: &OsStr) -> Found {
     // Without a slash the loader looks through its folders; and it puts its own words for `$LIB` and such.
     if !name.as_bytes().contains(&b'/') || name.as_bytes().contains(&b'$') {
-        return ask(name);
+        // That is another folder for each program.
+        let is_of_program = name.as_bytes().windows(ORIGIN.len()).any(|part| part == ORIGIN);
+        return if is_of_program { Found::Untold } else { ask(name) };
     }
     match path::absolute(name) {
         Ok(path) if path.exists() => Found::At(path),
@@ -75,6 +82,9 @@ mod tests {
     fn an_entry_with_a_slash_is_a_path() {
         assert_eq!(find("/none/such.so".as_ref()), Found::Nowhere);
         assert_eq!(find("./none/such.so".as_ref()), Found::Nowhere);
+        for name in ["$ORIGIN/such.so", "${ORIGIN}/such.so"] {
+            assert_eq!(find(name.as_ref()), Found::Untold, "it may be beside the program");
+        }
         let here = path::absolute("Cargo.toml").unwrap();
         assert_eq!(find("./Cargo.toml".as_ref()), Found::At(here));
     }

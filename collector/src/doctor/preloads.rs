@@ -73,8 +73,11 @@ fn names(list: &OsStr) -> Vec<OsString> {
 
 fn preload(name: OsString, own: &Elf) -> Preload {
     let found = loader::find(&name);
-    let file = if let Found::At(path) = &found { elf::read(path).ok() } else { None };
-    let elf = file.map(|theirs| Shared {
+    let Found::At(path) = &found else { return Preload { name, found, elf: None } };
+    let Ok(theirs) = elf::read(path) else {
+        return Preload { name, found: Found::Useless, elf: None };
+    };
+    let elf = Some(Shared {
         functions: theirs.exported.keys().filter(|name| own.exported.contains_key(*name)).count(),
         has_dlsym: theirs.exported.contains_key("dlsym"),
     });
@@ -87,6 +90,9 @@ fn missing(preload: &Preload) -> Option<Check> {
     let is_path = name.contains('/');
     let says = match &preload.found {
         Found::At(_) => return None,
+        Found::Useless => {
+            format!("{name} is no library that a program here can load, and each process says so")
+        }
         Found::Untold => format!("whether the loader finds {name} could not be told"),
         Found::Nowhere if name.starts_with('/') => {
             format!("{name} is not there, and each process says so")
@@ -98,7 +104,7 @@ fn missing(preload: &Preload) -> Option<Check> {
             format!("{name} is in none of the loader's folders, and each process says so")
         }
     };
-    let advice = if name.starts_with('/') {
+    let advice = if name.starts_with('/') || preload.found == Found::Useless {
         "take it out of LD_PRELOAD"
     } else {
         "give its absolute path, or take it out of LD_PRELOAD"
@@ -262,6 +268,19 @@ mod tests {
         assert!(said("libx.so", Found::Untold).contains("could not be told"));
         assert!(said("libx.so", Found::Nowhere).ends_with("or take it out of LD_PRELOAD"));
         assert_eq!(said("libx.so", Found::At("/usr/lib/libx.so".into())), "");
+    }
+
+    #[test]
+    fn what_is_there_and_is_no_library_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.so");
+        std::fs::write(&file, "no library").unwrap();
+        for path in [&file, folder.path()] {
+            let check = missing(&preload(path.into(), &Elf::default())).unwrap();
+            assert!(check.says.ends_with("can load, and each process says so"), "{check:?}");
+        }
+        let own = preload(env::current_exe().unwrap().into(), &Elf::default());
+        assert_eq!(missing(&own), None);
     }
 
     #[test]
