@@ -289,8 +289,32 @@ impl Traced {
 
 fn is_same_but_for_figures(before: &ProcessRow, now: &ProcessRow) -> bool {
     let mode = |row: &ProcessRow| (row.health.mode, row.health.python_state, row.health.exited);
-    before.identity == now.identity
+    // Of a device that no row has told of, nothing that a trace holds is shown.
+    let device = |gauges: &Gauges| (gauges.device, gauges.uuid, gauges.total);
+    let devices = |row: &ProcessRow| row.gauges.iter().map(device).collect::<Vec<_>>();
+    devices(before) == devices(now)
+        && before.identity == now.identity
         && before.role == now.role
         && before.end == now.end
         && mode(before) == mode(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::fake::FakeRing;
+
+    #[test]
+    fn a_row_is_written_at_once_when_a_device_is_new_and_not_when_figures_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let traced = Traced::open(&FakeRing::new([1, 0]).save(folder.path())).unwrap();
+        let none = ProcessRow { gauges: Vec::new(), ..traced.row() };
+        let of = |device, reserved| {
+            let gauges = vec![Gauges { device, reserved, ..Gauges::default() }];
+            ProcessRow { gauges, ..none.clone() }
+        };
+        assert!(!is_same_but_for_figures(&none, &of(0, 0)));
+        assert!(!is_same_but_for_figures(&of(0, 5), &of(1, 5)));
+        assert!(is_same_but_for_figures(&of(0, 5), &of(0, 6)));
+    }
 }
