@@ -6,7 +6,8 @@ use wire::record::Class;
 
 use super::{Device, Site, piece::Piece};
 
-/// Ended ones kept, the last: who closed what, and what was given back while others had it open.
+/// Ended ones kept, the last: who closed what, and what was given back while others had it open. Of names
+/// that were opened before those as many are counted.
 const KEPT: usize = 4096;
 
 /// Births as a free's record and as an allocation tell them may differ by rounding, ns.
@@ -107,12 +108,15 @@ pub(super) struct Thing {
 pub(super) struct Shares {
     now: BTreeMap<(Class, u64), Vec<Share>>,
     past: VecDeque<Share>,
+    /// How often each name was opened and closed by those that are not kept, by class and name: what is
+    /// opened and closed in each step of a long job.
+    before: BTreeMap<(Class, u64), Share>,
 }
 
 impl Shares {
-    /// Those held now, and then the last ones that are not.
+    /// Those held now, then the last ones that are not, and then what came before, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Share> {
-        self.now.values().flatten().chain(&self.past)
+        self.now.values().flatten().chain(&self.past).chain(self.before.values())
     }
 
     fn at(&mut self, class: Class, address: u64) -> &mut Vec<Share> {
@@ -207,10 +211,27 @@ impl Shares {
         share.closed = share.open.pop_last().or(share.closed);
         share.open.clear();
         share.ended = Some(time);
-        if self.past.len() == KEPT {
-            self.past.pop_front();
+        if self.past.len() == KEPT
+            && let Some(oldest) = self.past.pop_front()
+        {
+            self.only_count(oldest);
         }
         self.past.push_back(share);
+    }
+
+    /// Adds what is not kept to the counts of its name.
+    fn only_count(&mut self, share: Share) {
+        let key = (share.class, share.identity);
+        let has_room = self.before.len() < KEPT || self.before.contains_key(&key);
+        if share.identity == 0 || !share.is_import() || !has_room {
+            return;
+        }
+        let (times, closes, ended) = (share.times, share.closes, share.ended);
+        let sum = self.before.entry(key).or_insert(Share { times: 0, closes: 0, ..share });
+        sum.times = sum.times.saturating_add(times);
+        sum.closes = sum.closes.saturating_add(closes);
+        // When it was open between the first and the last is not known any more: at no time.
+        (sum.since, sum.ended) = (ended.unwrap_or(sum.since), ended);
     }
 
     /// What was taken away is there again: the call failed.
@@ -233,6 +254,7 @@ impl Shares {
     /// Carries over the past of `before`; what is not shared any more ended at `time`.
     pub fn inherit(&mut self, before: Self, time: u64) {
         self.past = before.past;
+        self.before = before.before;
         for old in before.now.into_values().flatten() {
             let all = self.now.get_mut(&(old.class, old.address));
             let same = |new: &&mut Share| new.identity == old.identity;

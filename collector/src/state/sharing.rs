@@ -19,8 +19,8 @@ use super::{
 use crate::ledger::Live;
 
 impl State {
-    /// What the process handed to others and what it opened of theirs: all that it does now, and the
-    /// last ones that are over.
+    /// What the process handed to others and what it opened of theirs: all that it does now, the last
+    /// ones that are over, and of what it opened before how often it did.
     pub fn shares(&self) -> impl Iterator<Item = Share> {
         self.shares.iter().map(|share| {
             let grown = if share.is_held() { grown(&self.vmm, share) } else { 0 };

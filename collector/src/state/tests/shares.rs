@@ -225,6 +225,27 @@ fn a_handle_that_was_released_and_got_a_reference_again_can_be_handed_out_and_ou
 }
 
 #[test]
+fn what_is_opened_and_closed_in_each_step_of_a_long_job_is_counted_to_the_end() {
+    let mut script = Script::default();
+    for _ in 0..5000 {
+        open(&mut script, 100 * MIB, NAME);
+        script.give(IpcImport, 100 * MIB, MIB);
+    }
+    open(&mut script, 100 * MIB, NAME);
+    let mut again = script.state();
+    again.resync(&live_with_identity(&script, IpcImport, 100 * MIB, 10_001 * STEP));
+    for state in [script.state(), again] {
+        let all = shares(&state);
+        let sum = |of: fn(&Share) -> u64| all.iter().map(of).sum::<u64>();
+        assert_eq!((sum(|share| share.times), sum(|share| share.closes)), (5001, 5000));
+        assert_eq!(all.iter().filter(|share| share.is_held()).count(), 1);
+        // Of those that are only counted nobody knows when they were open.
+        let long = |share: &&Share| share.ended.is_some_and(|ended| ended > share.since + STEP);
+        assert_eq!(all.iter().filter(long).count(), 0);
+    }
+}
+
+#[test]
 fn a_damaged_set_with_one_thing_many_times_and_many_names_does_not_multiply_them() {
     let mut script = Script::default();
     script.take(Linear, 100 * MIB, MIB);
