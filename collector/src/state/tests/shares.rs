@@ -256,7 +256,6 @@ fn a_damaged_set_with_one_thing_many_times_and_many_names_does_not_multiply_them
         one
     });
     let live: Vec<Live> = std::iter::repeat_n(thing, 3000).chain(names).collect();
-    let begin = std::time::Instant::now();
+    // Each thing with each name, as often as it is there, would be 27 thousand million.
     assert_eq!(State::from_live(&live).shares().count(), 3000);
-    assert!(begin.elapsed().as_secs() < 20);
 }
