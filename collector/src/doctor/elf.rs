@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::Read,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -54,7 +55,10 @@ pub enum Flaw {
 /// # Errors
 /// It is no ELF file of this kind of machine.
 pub fn read(path: &Path) -> Result<Elf, Flaw> {
-    let mut file = File::open(path).map_err(|_| Flaw::Unreadable)?;
+    // Without waiting for somebody who writes, should it be a pipe.
+    let mut options = File::options();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    let mut file = options.open(path).map_err(|_| Flaw::Unreadable)?;
     let mut start = [0; 20];
     match file.read_exact(&mut start) {
         Ok(()) if start.starts_with(b"\x7fELF") => {}
@@ -170,6 +174,9 @@ mod tests {
             read(&path).unwrap_err()
         };
         assert_eq!(flaw(b"#!/bin/sh\n"), Flaw::Other);
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(read(&pipe).unwrap_err(), Flaw::Other, "and nobody waited for");
         assert_eq!(flaw(&bytes[..100]), Flaw::Damaged);
         bytes.truncate(64);
         bytes[18] = 183;
