@@ -32,6 +32,7 @@ pub mod module;
 pub mod multicast;
 pub mod nvtx;
 pub mod pool;
+pub mod pool_block;
 pub mod pool_import;
 pub mod pool_place;
 pub mod resolver;

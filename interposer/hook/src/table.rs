@@ -33,12 +33,12 @@ macro_rules! hooks {
                 cuMemHostRegister_v2 6050 => host::register(address: u64, size: u64, flags: u32);
                 cuMemHostUnregister 4000 => host::free(address: u64);
 
-                cuMemAllocAsync 11020 => pool::alloc(out: *mut u64, size: u64, stream: u64);
-                cuMemAllocAsync_ptsz 11020 => pool::alloc(out: *mut u64, size: u64, stream: u64);
-                cuMemAllocFromPoolAsync 11020 => pool::alloc_from(out: *mut u64, size: u64, pool: u64, stream: u64);
-                cuMemAllocFromPoolAsync_ptsz 11020 => pool::alloc_from(out: *mut u64, size: u64, pool: u64, stream: u64);
-                cuMemFreeAsync 11020 => pool::free(address: u64, stream: u64);
-                cuMemFreeAsync_ptsz 11020 => pool::free(address: u64, stream: u64);
+                cuMemAllocAsync 11020 => pool_block::alloc(out: *mut u64, size: u64, stream: u64);
+                cuMemAllocAsync_ptsz 11020 => pool_block::alloc(out: *mut u64, size: u64, stream: u64);
+                cuMemAllocFromPoolAsync 11020 => pool_block::alloc_from(out: *mut u64, size: u64, pool: u64, stream: u64);
+                cuMemAllocFromPoolAsync_ptsz 11020 => pool_block::alloc_from(out: *mut u64, size: u64, pool: u64, stream: u64);
+                cuMemFreeAsync 11020 => pool_block::free(address: u64, stream: u64);
+                cuMemFreeAsync_ptsz 11020 => pool_block::free(address: u64, stream: u64);
                 cuMemPoolCreate 11020 => pool::create(out: *mut u64, props: *const $crate::abi::PoolProps);
                 cuMemPoolDestroy 11020 => pool::destroy(pool: u64);
                 cuMemPoolTrimTo 11020 => pool::trim(pool: u64, keep: u64);
