@@ -78,7 +78,7 @@ mod tests {
     use crate::{
         abi::SUCCESS,
         table::Api,
-        testing::{event, events, on, recording},
+        testing::{event, events, lies_on_four, on, recording},
     };
 
     extern "C" fn open_ok(out: *mut u64, handle: IpcHandle, flags: u32) -> Status {
@@ -92,12 +92,6 @@ mod tests {
         unsafe { *base = 0x5000 };
         // SAFETY: as above.
         unsafe { *size = 1 << 20 };
-        SUCCESS
-    }
-
-    extern "C" fn lies_on_four(out: *mut u64, _: u32, _: u64) -> Status {
-        // SAFETY: the driver's questions pass valid pointers.
-        unsafe { out.cast::<i32>().write(4) };
         SUCCESS
     }
 

@@ -284,7 +284,7 @@ mod tests {
     use crate::{
         abi::SUCCESS,
         table::Api,
-        testing::{event, on, ops, recording},
+        testing::{event, lies_on_four, on, ops, recording},
     };
 
     extern "C" fn bind_ok(_: u64, _: u64, _: u64, _: u64, _: u64, _: u64) -> Status {
@@ -348,12 +348,6 @@ mod tests {
         let ended = event();
         let got = (ended.op, ended.address, ended.size, ended.device);
         assert_eq!(got, (Op::Ended, 0x8000_0300_0000_0000, 1 << 40, UNKNOWN));
-    }
-
-    extern "C" fn lies_on_four(out: *mut u64, _: u32, _: u64) -> Status {
-        // SAFETY: the driver's questions pass valid pointers.
-        unsafe { out.cast::<i32>().write(4) };
-        SUCCESS
     }
 
     extern "C" fn bind_addr_ok(_: u64, _: u64, _: u64, _: u64, _: u64) -> Status {

@@ -114,12 +114,12 @@ pub unsafe fn free(call: &Call<'_>, real: Free, address: u64, stream: u64) -> St
 mod tests {
     use super::*;
     use crate::{
-        abi::{self, SUCCESS},
+        abi::SUCCESS,
         event::KNOWN_POOL,
         hooks::Hooks,
         pool::tests::attribute,
         table::Api,
-        testing::{events, hold, on, ops, recording},
+        testing::{events, hold, lies_on_four, on, ops, recording},
     };
 
     extern "C" fn alloc_ok(out: *mut u64, _: u64, _: u64) -> Status {
@@ -185,15 +185,6 @@ mod tests {
         assert_eq!((reading.op, reading.class), (Op::PoolReading, Class::Pool));
         assert_eq!((reading.address, reading.size, reading.aux), (0x902, 4096, 64));
         assert_eq!(reading.device, 2);
-    }
-
-    extern "C" fn lies_on_four(out: *mut u64, attribute: u32, _: u64) -> Status {
-        if attribute != abi::POINTER_DEVICE {
-            return 1;
-        }
-        // SAFETY: as above.
-        unsafe { out.cast::<i32>().write(4) };
-        SUCCESS
     }
 
     #[test]

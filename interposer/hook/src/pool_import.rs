@@ -71,7 +71,7 @@ mod tests {
     use crate::{
         abi::SUCCESS,
         table::Api,
-        testing::{event, on, recording},
+        testing::{event, lies_on_four, on, recording},
     };
 
     extern "C" fn import_ok(out: *mut u64, _: u64, _: u32, _: u64) -> Status {
@@ -91,12 +91,6 @@ mod tests {
         unsafe { *base = 0x5000 };
         // SAFETY: as above.
         unsafe { *size = 1 << 20 };
-        SUCCESS
-    }
-
-    extern "C" fn lies_on_four(out: *mut u64, _: u32, _: u64) -> Status {
-        // SAFETY: as above.
-        unsafe { out.cast::<i32>().write(4) };
         SUCCESS
     }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, ptr::NonNull};
 use wire::record::Class;
 
 use crate::{
-    abi::{SUCCESS, Status},
+    abi::{INVALID_VALUE, POINTER_DEVICE, SUCCESS, Status},
     call::Call,
     event::{ABI, Event, NO_ENTRY, Op, Recorder, Thread},
     hooks::Hooks,
@@ -72,6 +72,17 @@ extern "C" fn device(out: *mut i32) -> Status {
 extern "C" fn context(out: *mut u64) -> Status {
     // SAFETY: as above.
     unsafe { *out = 0xc0 };
+    SUCCESS
+}
+
+/// `cuPointerGetAttribute` of a driver where all memory lies on device 4, whatever is current, and that tells
+/// nothing else of it.
+pub extern "C" fn lies_on_four(out: *mut u64, attribute: u32, _: u64) -> Status {
+    if attribute != POINTER_DEVICE {
+        return INVALID_VALUE;
+    }
+    // SAFETY: the driver's questions pass valid pointers.
+    unsafe { out.cast::<i32>().write(4) };
     SUCCESS
 }
 

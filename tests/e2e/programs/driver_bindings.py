@@ -67,12 +67,24 @@ def linear():
     assert own.held(rest(0)) == {}
 
 
-def physical(size):
+def physical(size, usage=0):
     props = cu.CUmemAllocationProp()
     props.type = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
     props.location = location()
     props.requestedHandleTypes = cu.CUmemAllocationHandleType.CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+    props.allocFlags.usage = usage
     return call(cu.cuMemCreate, size, props, 0)
+
+
+def graph_with_memory(size):
+    """A graph with a node that allocates so much, that node, and the address there will be."""
+    graph = call(cu.cuGraphCreate, 0)
+    params = cu.CUDA_MEM_ALLOC_NODE_PARAMS()
+    params.poolProps.allocType = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
+    params.poolProps.location = location()
+    params.bytesize = size
+    node = call(cu.cuGraphAddMemAllocNode, graph, None, 0, params)
+    return graph, node, params.dptr
 
 
 def virtual():
@@ -250,14 +262,9 @@ def twice():
     events, warnings = process["events"], process["warnings"]
     assert (events["unknown_frees"], events["refused_frees"]) == (2, 2), events
     assert [w for w in warnings if "freed twice" in w and w.endswith("(2 times)")], warnings
-    graph = call(cu.cuGraphCreate, 0)
-    params = cu.CUDA_MEM_ALLOC_NODE_PARAMS()
-    params.poolProps.allocType = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
-    params.poolProps.location = location()
-    params.bytesize = 40 * MIB
-    call(cu.cuGraphAddMemAllocNode, graph, None, 0, params)
+    graph, _, address = graph_with_memory(40 * MIB)
     call(cu.cuGraphLaunch, call(cu.cuGraphInstantiate, graph, 0), 0)
-    call(cu.cuMemFree, params.dptr)
+    call(cu.cuMemFree, address)
     events = own.report()[1]["events"]
     assert (events["unknown_frees"], events["refused_frees"]) == (3, 2), events
 

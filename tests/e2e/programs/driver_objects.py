@@ -12,7 +12,7 @@ import sys
 
 import own
 from cuda.bindings import driver as cu
-from driver_bindings import GRANULE, MIB, call, location, physical, rest, start
+from driver_bindings import GRANULE, MIB, call, graph_with_memory, physical, rest, start
 
 FLOAT = cu.CUarray_format.CU_AD_FORMAT_FLOAT
 
@@ -41,11 +41,7 @@ def arrays():
 
 def tiles(granules):
     """Memory for sparse arrays."""
-    props = cu.CUmemAllocationProp()
-    props.type = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
-    props.location = location()
-    props.allocFlags.usage = cu.CU_MEM_CREATE_USAGE_TILE_POOL
-    return call(cu.cuMemCreate, granules * GRANULE, props, 0)
+    return physical(granules * GRANULE, cu.CU_MEM_CREATE_USAGE_TILE_POOL)
 
 
 def region(array, x, memory):
@@ -123,13 +119,8 @@ def graph_counters():
 
 def graphs():
     """A graph's memory comes with the launch, and stays with the driver until that trims it."""
-    graph = call(cu.cuGraphCreate, 0)
-    params = cu.CUDA_MEM_ALLOC_NODE_PARAMS()
-    params.poolProps.allocType = cu.CUmemAllocationType.CU_MEM_ALLOCATION_TYPE_PINNED
-    params.poolProps.location = location()
-    params.bytesize = 40 * MIB
-    node = call(cu.cuGraphAddMemAllocNode, graph, None, 0, params)
-    call(cu.cuGraphAddMemFreeNode, graph, [node], 1, params.dptr)
+    graph, node, address = graph_with_memory(40 * MIB)
+    call(cu.cuGraphAddMemFreeNode, graph, [node], 1, address)
     program = call(cu.cuGraphInstantiate, graph, 0)
     rest(0)
     stream = call(cu.cuStreamCreate, 0)
