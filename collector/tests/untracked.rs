@@ -102,6 +102,24 @@ fn a_call_that_was_under_way_when_nvml_was_asked_is_that_of_the_growth() {
 }
 
 #[test]
+fn what_was_taken_and_given_back_around_the_reading_is_no_growth() {
+    let mut process = who_did(&[(100, Step::ModuleLoaded)]);
+    let began = process.identity.started_monotonic;
+    let reserved = process.played.reserved.get_mut(&0).unwrap();
+    // NVML is asked in the midst of it, after 2.5 s.
+    for (millisecond, mib) in [(2450, 250), (2550, 50)] {
+        reserved.push(began + millisecond * (SECOND / 1000), mib * MIB);
+    }
+    let report = report(process, &[400, 400, 600, 400]);
+    let bytes: Vec<u64> = report.processes[0].devices[0]
+        .untracked_steps
+        .iter()
+        .map(|step| step.bytes / MIB)
+        .collect();
+    assert_eq!(bytes, [400]);
+}
+
+#[test]
 fn what_stays_level_and_what_nobody_asked_nvml_about_is_no_growth() {
     let level = report(who_did(&[(1000, Step::ModuleLoaded)]), &[400, 410, 400, 410]);
     assert_eq!(level.processes[0].devices[0].untracked_steps.len(), 1, "the context");

@@ -41,6 +41,16 @@ impl Steps {
         after.checked_sub(1).map(|last| self.0[last].last)
     }
 
+    /// The figure all the time from `from` to `until`; `None` where it changed, and before the first change.
+    #[must_use]
+    pub fn level(&self, from: u64, until: u64) -> Option<u64> {
+        let begun = |time| self.0.partition_point(|change| change.since <= time);
+        // Within its grain a change may have gone on.
+        let before = begun(from.saturating_sub(GRAIN));
+        let last = before.checked_sub(1).filter(|_| before == begun(until));
+        last.map(|last| self.0[last].last)
+    }
+
     /// Moments and the figure from each on, for a course that is never below the true one: the
     /// greatest of a grain holds until its end.
     pub fn points(&self) -> impl Iterator<Item = (u64, u64)> {
@@ -68,6 +78,19 @@ mod tests {
             [20, 20, 30, 30]
         );
         assert_eq!(steps.at(u64::MAX), Some(5));
+    }
+
+    #[test]
+    fn a_figure_that_comes_back_was_not_level() {
+        let mut steps = Steps::default();
+        for (time, value) in [(GRAIN, 10), (6 * GRAIN, 90), (7 * GRAIN, 10)] {
+            steps.push(time, value);
+        }
+        assert_eq!(steps.at(5 * GRAIN), steps.at(9 * GRAIN));
+        let level = |from, until| steps.level(from * GRAIN, until * GRAIN);
+        assert_eq!([level(5, 9), level(6, 6), level(7, 9)], [None; 3]);
+        assert_eq!([level(3, 5), level(8, 99)], [Some(10); 2]);
+        assert_eq!([level(0, 0), level(1, 2)], [None; 2], "nothing is known before");
     }
 
     #[test]

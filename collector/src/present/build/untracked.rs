@@ -36,9 +36,9 @@ pub(super) fn at_rest(
     for reading in readings {
         let Some(used) = used(reading, gauges.uuid, process.pid) else { continue };
         let time = process.identity.monotonic(reading.time);
-        let before = steps.at(time.saturating_sub(DEFAULT_QUIET));
-        let after = steps.at(time.saturating_add(DEFAULT_QUIET));
-        if let Some(tracked) = before.filter(|_| before == after) {
+        let (from, until) =
+            (time.saturating_sub(DEFAULT_QUIET), time.saturating_add(DEFAULT_QUIET));
+        if let Some(tracked) = steps.level(from, until) {
             see(time, used, tracked);
         }
     }
